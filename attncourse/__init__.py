@@ -1,0 +1,1 @@
+"""Reference implementations, figures and graders of the course on query, key and value."""
