@@ -1,0 +1,202 @@
+"""Figures in the course's one style, as inline SVG that follows the page's light or dark mode.
+
+A figure is a row of panels that wraps on a narrow screen. Each panel is drawn by matplotlib in
+the light palette; :class:`Picture` then turns every colour of the palette into the CSS custom
+property of the same name, so the page decides, and the reader may change it while reading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Sequence
+from html import escape
+from typing import Any, cast
+
+import matplotlib as mpl
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+from torch import Tensor
+
+from attncourse.visuals.palette import LIGHT, css_variable
+
+PEN_COLOURS = [LIGHT[name] for name in ("ink", "key", "query", "value")]
+
+STYLE: Any = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib: the same picture on every machine
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": LIGHT["muted"],
+    "axes.labelcolor": LIGHT["ink"],
+    "axes.facecolor": "none",
+    "axes.prop_cycle": cycler(color=PEN_COLOURS),
+    "figure.facecolor": "none",
+    "grid.color": LIGHT["line"],
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "svg.fonttype": "path",  # letters as shapes: no font of the page can push them over an edge
+    "text.color": LIGHT["ink"],
+    "xtick.color": LIGHT["muted"],
+    "ytick.color": LIGHT["muted"],
+}
+
+WIDTH, HEIGHT = 3.3, 2.6  # inches; two panels stand beside each other, one fills a phone
+
+
+def panels(*titles: str, width: float = WIDTH, height: float = HEIGHT) -> list[Axes]:
+    """One empty panel for each title, each a matplotlib ``Axes`` in a figure of its own.
+
+    Sets matplotlib to the course's style for the rest of the session, because matplotlib reads
+    part of it only when something is drawn.
+
+    Args:
+        titles: what stands above each panel.
+        width, height: of each panel, in inches; 3.6 inches is what a phone is wide.
+    """
+    mpl.rcParams.update(STYLE)
+    made = []
+    for title in titles:
+        axes = Figure(figsize=(width, height), layout="constrained").add_subplot()
+        axes.set_title(title)
+        made.append(axes)
+    return made
+
+
+def heat(
+    axes: Axes,
+    matrix: Tensor,
+    *,
+    rows: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    colour: str = "key",
+    digits: int | None = None,
+    marked: Sequence[tuple[int, int]] = (),
+) -> None:
+    """Draw a small matrix of numbers from 0 to 1 as cells of one colour, darker for more.
+
+    Args:
+        axes: from :func:`panels`.
+        matrix: ``[rows, columns]``, values in [0, 1]; 1 gets the full colour, so that two
+            matrices beside each other compare.
+        rows, columns: labels; rows are queries and columns keys.
+        colour: a name of the palette.
+        digits: write the numbers into the cells with so many decimals.
+        marked: (row, column) of the cells to frame.
+
+    Raises:
+        ValueError: the matrix has not two dimensions, or a number outside [0, 1].
+    """
+    if matrix.ndim != 2 or not bool(((matrix >= 0) & (matrix <= 1)).all()):
+        raise ValueError(
+            f"matrix must be [rows, columns] with numbers from 0 to 1, got shape "
+            f"{list(matrix.shape)} from {matrix.min().item():.3g} to {matrix.max().item():.3g}"
+        )
+    height, width = matrix.shape
+    strongest = 0.7  # of the full colour: the numbers written on it stay readable
+    for i in range(height):
+        for j in range(width):
+            axes.add_patch(
+                Rectangle(
+                    (j, i), 1, 1, color=LIGHT[colour], alpha=strongest * float(matrix[i, j]), lw=0
+                )
+            )
+            if digits is not None:
+                axes.text(j + 0.5, i + 0.5, f"{matrix[i, j]:.{digits}f}", ha="center", va="center")
+    axes.add_patch(Rectangle((0, 0), width, height, fill=False, ec=LIGHT["muted"], lw=0.8))
+    for i, j in marked:
+        axes.add_patch(
+            Rectangle((j + 0.05, i + 0.05), 0.9, 0.9, fill=False, ec=LIGHT["ink"], lw=1.6)
+        )
+    axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
+    axes.set_xticks([j + 0.5 for j in range(len(columns))], columns)
+    axes.set_yticks([i + 0.5 for i in range(len(rows))], rows)
+    axes.tick_params(length=0, labelcolor=LIGHT["ink"])
+    axes.spines[:].set_visible(False)
+
+
+def image(axes: Axes, pixels: Tensor) -> None:
+    """Draw ``[3, H, W]`` colours or ``[H, W]`` greys, from 0 to 1, without axes around them."""
+    array = pixels.permute(1, 2, 0) if pixels.ndim == 3 else pixels
+    axes.imshow(array.clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1, interpolation="none")
+    axes.set_axis_off()
+
+
+class Picture:
+    """A row of panels with one alternative text; see :func:`show`."""
+
+    def __init__(self, drawn: Sequence[Axes], alt: str) -> None:
+        if not drawn:
+            raise ValueError("show needs at least one panel")
+        if len(alt.split()) < 4:
+            raise ValueError(f"alt must say what the figure shows, in a sentence; got {alt!r}")
+        self.alt = " ".join(alt.split())
+        self._figures = [cast(Figure, axes.figure) for axes in drawn]
+
+    def __repr__(self) -> str:
+        return f"[figure: {self.alt}]"
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str | bytes]:
+        return {"text/plain": repr(self), "text/html": self._html(), "image/png": self._png()}
+
+    def _html(self) -> str:
+        return (
+            f'<div class="attn-figure" role="img" aria-label="{escape(self.alt)}" '
+            'style="display:flex;flex-wrap:wrap;gap:0.5rem 1.5rem">'
+            + "".join(_themed_svg(figure) for figure in self._figures)
+            + "</div>"
+        )
+
+    def _png(self) -> bytes:
+        """All panels side by side on white."""
+        parts = []
+        for figure in self._figures:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format="png", dpi=150, facecolor="white")
+            parts.append(Image.open(buffer).convert("RGB"))
+        whole = Image.new(
+            "RGB", (sum(p.width for p in parts), max(p.height for p in parts)), "white"
+        )
+        left = 0
+        for part in parts:
+            whole.paste(part, (left, 0))
+            left += part.width
+        buffer = io.BytesIO()
+        whole.save(buffer, format="png", optimize=True)
+        return buffer.getvalue()
+
+
+def show(*drawn: Axes, alt: str) -> Picture:
+    """The panels as one figure: inline SVG in a page or notebook, PNG on paper.
+
+    Args:
+        drawn: panels from :func:`panels`, in reading order.
+        alt: what the figure shows, for a reader who cannot see it; computed numbers belong in it.
+
+    Raises:
+        ValueError: no panel, or an alternative text that is no sentence.
+    """
+    return Picture(drawn, alt)
+
+
+def _themed_svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    with mpl.rc_context({**STYLE, "svg.hashsalt": "attncourse"}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    # Several figures share a page, and matplotlib gives each the same ids.
+    own = "f" + hashlib.sha256(svg.encode()).hexdigest()[:10] + "-"
+    svg = re.sub(r'\bid="', f'id="{own}', svg)
+    svg = re.sub(r'(href="|url\()#', rf"\1#{own}", svg)
+    for name, colour in LIGHT.items():
+        svg = svg.replace(colour, css_variable(name))
+    return svg.replace("<svg", '<svg aria-hidden="true" style="max-width:100%;height:auto"', 1)

@@ -1,0 +1,103 @@
+"""Figures: they follow the page's colours, say what they show, and do not get in each other's way."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+import torch
+from PIL import Image
+
+from attncourse.visuals.figures import heat, image, panels, show
+from attncourse.visuals.palette import DARK, LIGHT
+
+
+def picture(alt="Two rising lines, one steep and one flat"):
+    left, right = panels("Left", "Right")
+    left.plot([0, 1], [0, 1], color=LIGHT["query"])
+    right.plot([0, 1], [0, 2], color=LIGHT["key"])
+    return show(left, right, alt=alt)
+
+
+def html(figure):
+    return figure._repr_mimebundle_()["text/html"]
+
+
+def test_every_colour_of_the_palette_is_left_to_the_page():
+    page = html(picture())
+    for name, colour in LIGHT.items():
+        assert not re.search(rf"(?<!, ){colour}", page), name
+    assert f"var(--attn-query, {LIGHT['query']})" in page
+    assert "#000000" not in page  # matplotlib's own black would vanish on a dark page
+
+
+def test_the_alternative_text_is_there_and_is_escaped():
+    page = html(picture('A "quoted" line & a <tag>'))
+    assert 'role="img" aria-label="A &quot;quoted&quot; line &amp; a &lt;tag&gt;"' in page
+
+
+@pytest.mark.parametrize("alt", ["", "figure", "a nice plot"])
+def test_a_figure_without_a_sentence_about_it_is_refused(alt):
+    with pytest.raises(ValueError, match="alt must say what the figure shows"):
+        picture(alt)
+
+
+def test_ids_of_two_figures_on_one_page_differ_and_every_reference_resolves():
+    other = panels("Other")
+    other[0].plot([1, 0], [0, 1])
+    pages = [html(picture()), html(show(*other, alt="One falling line and nothing else"))]
+    ids = [set(re.findall(r'id="([^"]+)"', page)) for page in pages]
+    assert not ids[0] & ids[1]
+    for page, own in zip(pages, ids, strict=True):
+        used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', page))
+        assert used
+        assert used <= own
+
+
+def test_the_same_figure_is_the_same_bytes():
+    assert html(picture()) == html(picture())
+
+
+def test_on_paper_all_panels_stand_side_by_side():
+    png = Image.open(io.BytesIO(picture()._repr_mimebundle_()["image/png"]))
+    one = Image.open(io.BytesIO(show(*panels("Left"), alt="An empty pair of axes")._png()))
+    assert png.size == (2 * one.width, one.height)
+
+
+def test_heat_is_darker_for_more_and_comparable_between_figures():
+    def alphas(matrix):
+        (axes,) = panels("Weights")
+        heat(axes, matrix)
+        return [patch.get_alpha() for patch in axes.patches[: matrix.numel()]]
+
+    few, many = alphas(torch.tensor([[0.0, 0.5]])), alphas(torch.tensor([[0.5, 1.0], [0.0, 0.25]]))
+    assert few[1] == many[0]
+    assert many[1] > many[0] > many[3] > many[2]
+
+
+@pytest.mark.parametrize("matrix", [torch.tensor([[1.5]]), torch.tensor([[-0.1]]), torch.zeros(3)])
+def test_heat_refuses_what_is_no_table_of_weights(matrix):
+    with pytest.raises(ValueError, match="numbers from 0 to 1"):
+        heat(panels("Weights")[0], matrix)
+
+
+def test_an_image_keeps_its_pixels_and_its_orientation():
+    (axes,) = panels("Photograph")
+    pixels = torch.rand(3, 4, 6)
+    image(axes, pixels)
+    (drawn,) = axes.get_images()
+    torch.testing.assert_close(torch.tensor(drawn.get_array().data), pixels.permute(1, 2, 0))
+
+
+def luminance(colour):
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("name", ["query", "key", "value", "ink", "muted"])
+def test_every_text_colour_has_the_contrast_that_wcag_asks_for(palette, name):
+    lighter, darker = sorted((luminance(palette[name]), luminance(palette["paper"])), reverse=True)
+    assert (lighter + 0.05) / (darker + 0.05) >= 4.5
