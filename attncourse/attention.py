@@ -229,7 +229,7 @@ def _attend_fused(
     if query.ndim == key.ndim == value.ndim == 4 and (mask is None or mask.ndim in (2, 4)):
         output = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
     else:
-        leading = torch.broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2])
+        leading = _broadcast(query.shape[:-2], key.shape[:-2], value.shape[:-2])
         if mask is not None and mask.ndim > 2:
             mask = _as_four_dimensional(mask, leading)
         elif mask is not None:
@@ -245,7 +245,7 @@ def _attend_fused(
     return output[..., :d_v]
 
 
-def _as_four_dimensional(x: Tensor, leading: torch.Size) -> Tensor:
+def _as_four_dimensional(x: Tensor, leading: tuple[int, ...]) -> Tensor:
     """``[..., T, d]`` -> ``[N, h, T, d]``, where h is the last leading dimension."""
     x = x.expand(*leading, *x.shape[-2:])
     return x.flatten(0, -4) if len(leading) > 2 else x[(None,) * (2 - len(leading))]
@@ -696,11 +696,24 @@ def _check_same_kind(name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:
         )
 
 
-def _check_leading(**tensors: Tensor) -> torch.Size:
+def _broadcast(*shapes: Sequence[int]) -> tuple[int, ...]:
+    """What ``torch.broadcast_shapes`` gives; that one imports sympy, a third of a second."""
+    if all(shape == shapes[0] for shape in shapes):
+        return tuple(shapes[0])
+    result = [1] * max(map(len, shapes))
+    for shape in shapes:
+        for i, size in enumerate(reversed(shape), start=1):
+            if size != 1 and result[-i] not in (1, size):
+                raise ValueError(f"{shapes} do not broadcast")
+            result[-i] = size if size != 1 else result[-i]
+    return tuple(result)
+
+
+def _check_leading(**tensors: Tensor) -> tuple[int, ...]:
     """The leading dimensions that the tensors broadcast to."""
     try:
-        return torch.broadcast_shapes(*(x.shape[:-2] for x in tensors.values()))
-    except RuntimeError:
+        return _broadcast(*(x.shape[:-2] for x in tensors.values()))
+    except ValueError:
         given = ", ".join(f"{name} is {_shape(x)}" for name, x in tensors.items())
         raise ValueError(
             f"the leading dimensions of {' and '.join(tensors)} must be equal or broadcast; {given}"
@@ -748,8 +761,8 @@ def _check_mask(mask: object, shape: Sequence[int], meaning: str, like: Tensor) 
     if mask.device != like.device:
         raise ValueError(f"mask must be on {like.device} like the rest, it is on {mask.device}")
     try:
-        fits = torch.broadcast_shapes(mask.shape, shape) == tuple(shape)
-    except RuntimeError:
+        fits = _broadcast(mask.shape, shape) == tuple(shape)
+    except ValueError:
         fits = False
     if not fits:
         raise ValueError(

@@ -624,7 +624,7 @@ BAD_INPUT = {
         ["mask", "[5, 2]", "[2, 5]"],
     ),
     "scale": (ValueError, lambda: attend(numbers(2, 3), numbers(2, 3), numbers(2, 3), scale=math.nan), ["scale", "nan"]),
-    "mode": (ValueError, lambda: SelfAttention(4, projections="seperate"), ["projections", "'seperate'", "'separate'"]),
+    "mode": (ValueError, lambda: SelfAttention(4, projections="untied"), ["projections", "'untied'", "'separate'"]),
     "heads": (ValueError, lambda: SelfAttention(10, num_heads=3), ["d_model", "num_heads", "10", "3", "d_k"]),
     "size type": (TypeError, lambda: SelfAttention(4.0), ["d_model", "4.0"]),
     "size": (ValueError, lambda: SelfAttention(4, num_heads=0), ["num_heads", "0"]),
