@@ -1,0 +1,285 @@
+"""The one place where the grader touches a student's object.
+
+Everything else in this package sees only what a `Caller` returns: tensors and plain data.
+A referee in another process replaces `InProcess` and nothing more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import linecache
+import logging
+import numbers
+import os
+import sysconfig
+import traceback
+import types
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, cast
+
+import torch
+from torch import Tensor
+
+from attncourse import attention, feature_maps
+from attncourse.grading.declaring import items
+
+Value: TypeAlias = Any
+"""A tensor, a number, a string, None, or a `Foreign`: whatever may cross to another process."""
+
+# Bound here once: a notebook that patches torch afterwards does not change how a result is read.
+_without_overrides = torch._C.DisableTorchFunctionSubclass
+_as_subclass = torch.Tensor.as_subclass
+_detach = torch.Tensor.detach
+_clone = torch.Tensor.clone
+_to = torch.Tensor.to
+_gradients = torch.autograd.grad
+
+_LIBRARIES = tuple(
+    os.path.realpath(sysconfig.get_path(name)) + os.sep
+    for name in ("stdlib", "platstdlib", "purelib", "platlib")
+)
+_OUR_CODE = os.path.realpath(os.path.dirname(os.path.dirname(__file__))) + os.sep
+_MOST_TEXT = 2_000  # characters of what a function printed, and of its error message, that are kept
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """Something that is neither a tensor nor plain data, by its type alone."""
+
+    type_name: str
+
+
+@dataclass(frozen=True)
+class Returned:
+    """The call came back."""
+
+    value: Value
+    inputs: tuple[Value, ...]  # the positional arguments and then the keyword ones, after the call
+    gradients: tuple[Tensor | None, ...] | None  # of each floating-point input; None: not asked for
+    said: str  # what was printed and warned
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The call did not come back with a value."""
+
+    error: str  # name of the exception's type
+    message: str
+    line: int | None  # where in the student's own code, and what stands there
+    code: str
+    said: str
+    used_the_course: bool  # it reached for the course's own answer
+
+
+Outcome: TypeAlias = Returned | Failed
+
+
+class Caller(Protocol):
+    """Calls one student object with tensors and plain data, and never raises on its account."""
+
+    def call(self, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Outcome:
+        """The value for these arguments."""
+        ...
+
+    def call_with_grad(
+        self, args: Sequence[Value], kwargs: Mapping[str, Value], cotangent: Tensor
+    ) -> Outcome:
+        """The value, and the gradients of `(value * cotangent).sum()` for the tensors given."""
+        ...
+
+
+class CourseFunctionCalled(BaseException):
+    """The student's function called the course's own answer.
+
+    Not an `Exception`, so that an `except Exception` in the student's code does not swallow it.
+    """
+
+    def __init__(self) -> None:
+        _uses.append(True)  # a bare `except` may swallow it all the same
+
+
+_uses: list[bool] = []
+
+
+class InProcess:
+    """Calls the student's object in this very process, so it protects against slips, not against
+    someone who sets out to deceive it.
+
+    `KeyboardInterrupt` passes through: the interrupt button of a notebook must go on working.
+    """
+
+    def __init__(self, function: Callable[..., object], *, may_use_course: bool = False) -> None:
+        self._function = function
+        self._out_of_reach = _nothing_out_of_reach if may_use_course else _course_out_of_reach
+
+    def call(self, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Outcome:
+        return self._call(args, kwargs, None)
+
+    def call_with_grad(
+        self, args: Sequence[Value], kwargs: Mapping[str, Value], cotangent: Tensor
+    ) -> Outcome:
+        return self._call(args, kwargs, cotangent)
+
+    def _call(
+        self, args: Sequence[Value], kwargs: Mapping[str, Value], cotangent: Tensor | None
+    ) -> Outcome:
+        given = [_copy(value) for value in args]
+        named = {name: _copy(value) for name, value in kwargs.items()}
+        inputs = [*given, *named.values()]
+        wanted = [v for v in inputs if isinstance(v, Tensor) and v.is_floating_point()]
+        gradients: tuple[Tensor | None, ...] | None = None
+        with _recorded() as said, self._out_of_reach() as used, torch.enable_grad():
+            try:
+                for tensor in wanted if cotangent is not None else ():
+                    tensor.requires_grad_()
+                value = self._function(*given, **named)
+                if cotangent is not None:
+                    gradients = _backward(value, wanted, cotangent)
+                plain = _plain(value)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # SystemExit too: `exit()` must not end the grading
+                return _failure(error, said(), bool(used))
+        if used:  # the student's own code caught the exception and went on
+            return Failed("CourseFunctionCalled", "", None, "", said(), True)
+        return Returned(plain, tuple(map(_plain, inputs)), gradients, said())
+
+
+def _copy(value: Value) -> Value:
+    # Strides are kept: whether an input is contiguous is part of what a case tests.
+    return value.detach().clone() if isinstance(value, Tensor) else value
+
+
+def _plain(value: object) -> Value:
+    # type(), not isinstance(): an object may lie about its __class__.
+    kind = type(value)
+    if issubclass(kind, Tensor):
+        try:
+            with _without_overrides(), torch.no_grad():
+                if (layout := cast(Tensor, value).layout) != torch.strided:
+                    return Foreign(f"tensor in the layout {str(layout).removeprefix('torch.')}")
+                return _clone(_detach(_as_subclass(_to(cast(Tensor, value), "cpu"), Tensor)))
+        except (RuntimeError, TypeError):  # on the meta device, for instance: it has no values
+            return Foreign(f"{kind.__name__} whose values cannot be read")
+    if value is None or kind in (bool, int, float, str):
+        return value
+    if issubclass(kind, numbers.Real):  # numpy's own numbers
+        return float(value)  # type: ignore[arg-type]
+    return Foreign(f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."))
+
+
+def _backward(
+    value: object, inputs: list[Tensor], cotangent: Tensor
+) -> tuple[Tensor | None, ...] | None:
+    if not issubclass(type(value), Tensor):
+        return None  # the value itself is wrong, and that is what will be reported
+    with _without_overrides():
+        plain = _as_subclass(cast(Tensor, value), Tensor)
+        if plain.shape != cotangent.shape:
+            return None
+        if not plain.requires_grad:
+            return (None,) * len(inputs)
+        # Not grad_outputs=cotangent: that imports sympy, 0.3 s on the first check of a notebook.
+        total = (plain * cotangent.to(plain.dtype)).sum()
+        found = _gradients(total, inputs, allow_unused=True)
+        return tuple(None if gradient is None else _plain(gradient) for gradient in found)
+
+
+def _failure(error: BaseException, said: str, used_the_course: bool) -> Failed:
+    line, code = None, ""
+    for frame, number in reversed(list(traceback.walk_tb(error.__traceback__))):
+        name = frame.f_code.co_filename
+        if not name.startswith("<frozen") and not _is_library(name):
+            line, code = number, linecache.getline(name, number).strip()
+            break
+    try:
+        message = str(error)
+    except Exception:  # an exception whose own __str__ is broken
+        message = ""
+    return Failed(type(error).__name__, message[:_MOST_TEXT], line, code, said, used_the_course)
+
+
+@functools.cache
+def _is_library(filename: str) -> bool:
+    return os.path.realpath(filename).startswith((*_LIBRARIES, _OUR_CODE))
+
+
+class _Cut(io.StringIO):
+    """Keeps the beginning of what is written."""
+
+    def write(self, text: str) -> int:
+        room = _MOST_TEXT - self.tell()
+        if room > 0:
+            super().write(text[:room] + ("…" if len(text) > room else ""))
+        return len(text)
+
+
+@contextlib.contextmanager
+def _recorded() -> Iterator[Callable[[], str]]:
+    """Keep printing and warnings out of the cell: nbgrader gives 0 for anything on stderr."""
+    text = _Cut()
+    # A logging handler made earlier holds on to the cell's stderr and cannot be redirected.
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with (
+            contextlib.redirect_stdout(text),
+            contextlib.redirect_stderr(text),
+            warnings.catch_warnings(record=True) as warned,
+        ):
+            warnings.simplefilter("always")
+            yield lambda: (
+                text.getvalue()
+                + "".join(f"{w.category.__name__}: {w.message}\n" for w in warned[:3])
+            ).strip()
+    finally:
+        logging.disable(disabled)
+
+
+def _course_functions() -> list[types.FunctionType]:
+    found: list[types.FunctionType] = []
+    for module in (attention, feature_maps):
+        for thing in vars(module).values():
+            for member in vars(thing).values() if isinstance(thing, type) else [thing]:
+                while hasattr(member, "__wrapped__"):
+                    member = member.__wrapped__
+                if (
+                    isinstance(member, types.FunctionType)
+                    and member.__module__ == module.__name__
+                    and not member.__closure__  # only `__init__`, which calls super()
+                ):
+                    found.append(member)
+    references = (item.reference for item in items().values())
+    return found + [f for f in references if isinstance(f, types.FunctionType)]
+
+
+def _blocked(*_args: object, **_kwargs: object) -> None:
+    # Imported here because this code runs with the globals of the function it stands in for.
+    from attncourse.grading.caller import CourseFunctionCalled
+
+    raise CourseFunctionCalled
+
+
+@contextlib.contextmanager
+def _nothing_out_of_reach() -> Iterator[list[bool]]:
+    yield []
+
+
+@contextlib.contextmanager
+def _course_out_of_reach() -> Iterator[list[bool]]:
+    """Make the course's own functions raise `CourseFunctionCalled`, under whatever name they are
+    held: a name imported earlier still points at the function, so it is the function that changes.
+    """
+    _uses.clear()
+    kept = [(function, function.__code__) for function in _course_functions()]
+    try:
+        for function, _ in kept:
+            function.__code__ = _blocked.__code__
+        yield _uses
+    finally:
+        for function, code in kept:
+            function.__code__ = code

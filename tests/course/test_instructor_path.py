@@ -1,0 +1,313 @@
+"""The commands of the instructor guide, read from its page and run in a copy of the course."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOK = "ps1-similarity/similarity.ipynb"
+
+# What a student called `mixed` hands in, and the points that each item then deserves.
+MIXED = {
+    "cosine_affinity": (
+        3.0,
+        """
+import warnings
+
+def cosine_affinity(x, y=None):
+    warnings.warn("right, and on stderr")
+    y = x if y is None else y
+    x, y = (torch.nn.functional.normalize(v, dim=-1) for v in (x, y))
+    return x @ y.mT
+""",
+    ),
+    "pixels_as_tokens": (
+        0.0,
+        """
+def pixels_as_tokens(x):
+    return x.reshape(x.shape[0], -1, x.shape[1])
+""",
+    ),
+    "pixel_affinity": (0.0, "def pixel_affinity(x:\n    return x"),
+    "attention_weights": (
+        3.67,
+        """
+def attention_weights(scores, mask=None):
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return scores.softmax(-1)
+""",
+    ),
+    "raw_attention": (
+        0.0,
+        """
+from attncourse.attention import attend
+
+def raw_attention(x):
+    return attend(x, x, x)
+""",
+    ),
+    "max_cosine_weight": (
+        0.0,
+        """
+def max_cosine_weight(n, temperature=1.0):
+    return 1 / (n - n)
+""",
+    ),
+}
+
+
+def commands_of_the_guide():
+    """Each ```bash block below the heading `Grade a problem set`, in order."""
+    guide = (ROOT / "book/instructor-guide.md").read_text(encoding="utf-8")
+    section = re.search(r"^## Grade a problem set\n(.*?)^## ", guide, re.S | re.M)
+    assert section is not None
+    return re.findall(r"^```bash\n(.*?)^```", section[1], re.S | re.M)
+
+
+def hand_in_mixed(course):
+    notebook = nbformat.read(course / "exercises" / NOTEBOOK, as_version=4)
+    answered = set()
+    for cell in notebook.cells:
+        grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
+        if grade_id in MIXED:
+            cell.source = MIXED[grade_id][1].strip()
+            answered.add(grade_id)
+    assert answered == MIXED.keys()
+    path = course / "submitted" / "mixed" / NOTEBOOK
+    path.parent.mkdir(parents=True)
+    nbformat.write(notebook, path)
+
+
+class Server:
+    """The Jupyter server of the guide, on a free port of this machine, with a token."""
+
+    def __init__(self, command, course, environment, config):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.token = secrets.token_hex(16)
+        self.address = f"http://127.0.0.1:{port}"
+        config.mkdir()
+        settings = {"ServerApp": {"ip": "127.0.0.1", "allow_root": True, "port_retries": 0}}
+        (config / "jupyter_server_config.json").write_text(json.dumps(settings))
+        self._log = (config / "log").open("w+")
+        self._process = subprocess.Popen(
+            ["bash", "-c", f"exec {command}"],
+            cwd=course,
+            env=environment
+            | {
+                "JUPYTER_CONFIG_DIR": str(config),
+                "JUPYTER_TOKEN": self.token,
+                "JUPYTER_PORT": str(port),
+            },
+            stdout=self._log,
+            stderr=self._log,
+        )
+        for _ in range(300):
+            if self._process.poll() is not None:
+                break
+            try:
+                self.get("/api/status")
+                return
+            except urllib.error.URLError:
+                time.sleep(0.2)
+        self.stop()
+        pytest.fail(f"the Jupyter server did not start:\n{(config / 'log').read_text()}")
+
+    def _request(self, path, method="GET", body=None):
+        request = urllib.request.Request(
+            self.address + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"token {self.token}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.read().decode()
+
+    def get(self, path):
+        return self._request(path)
+
+    def put(self, path, body):
+        return json.loads(self._request(path, "PUT", body))
+
+    def grades(self, student):
+        """Every grade of a student's notebook, by cell, as formgrader's own page asks for them."""
+        submitted = "/formgrader/api/submitted_notebooks/ps1-similarity/similarity"
+        [notebook] = [n for n in json.loads(self.get(submitted)) if n["student"] == student]
+        found = json.loads(self.get(f"/formgrader/api/grades?submission_id={notebook['id']}"))
+        return notebook["id"], {grade["name"]: grade for grade in found}
+
+    def stop(self):
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._log.close()
+
+
+class Walk:
+    """The course after every command of the guide has run."""
+
+    def __init__(self, folder):
+        self.course = folder / "course"
+        self.course.mkdir()
+        for part in ("solutions", "exercises"):
+            shutil.copytree(ROOT / part, self.course / part)
+        shutil.copy(ROOT / "nbgrader_config.py", self.course)
+        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = os.environ | {"PATH": programs, "MPLBACKEND": ""}
+        self.server = None
+        try:
+            for command in commands_of_the_guide():
+                if command.startswith("jupyter"):
+                    self.server = Server(command, self.course, environment, folder / "config")
+                    _, grades = self.server.grades("solved")
+                    written = f"/formgrader/api/grade/{grades['raw_is_enough']['id']}"
+                    self.server.put(written, {"manual_score": 2.5, "extra_credit": None})
+                    continue
+                done = subprocess.run(
+                    ["bash", "-e", "-c", command],
+                    cwd=self.course,
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                )
+                assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+                if command.startswith("mkdir"):
+                    hand_in_mixed(self.course)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self):
+        if self.server is not None:
+            self.server.stop()
+
+    def scores(self, student):
+        _, grades = self.server.grades(student)
+        return {name: grade["auto_score"] for name, grade in grades.items()}
+
+    def graded_cells(self, student):
+        path = self.course / "autograded" / student / NOTEBOOK
+        return {
+            cell.metadata.nbgrader.grade_id: cell
+            for cell in nbformat.read(path, as_version=4).cells
+            if cell.metadata.get("nbgrader", {}).get("grade")
+        }
+
+    def totals(self):
+        header, *rows = (self.course / "grades.csv").read_text().splitlines()
+        names = header.split(",")
+        table = [dict(zip(names, row.split(","), strict=True)) for row in rows]
+        return {row["student_id"]: (float(row["score"]), float(row["max_score"])) for row in table}
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory):
+    walked = Walk(tmp_path_factory.mktemp("instructor"))
+    yield walked
+    walked.stop()
+
+
+def test_the_guide_has_every_step():
+    commands = " ".join(commands_of_the_guide())
+    for step in ("generate_assignment", "autograde", "jupyter", "generate_feedback", "export"):
+        assert step in commands
+
+
+def test_generating_changes_nothing_that_is_committed(walk):
+    assert (walk.course / "exercises" / NOTEBOOK).read_bytes() == (
+        ROOT / "exercises" / NOTEBOOK
+    ).read_bytes()
+
+
+def test_the_untouched_notebook_scores_zero(walk):
+    scores = walk.scores("untouched")
+    assert scores.pop("raw_is_enough") is None
+    assert set(scores.values()) == {0.0}
+    assert walk.totals()["untouched"] == (0.0, 20.0)
+
+
+def test_the_untouched_notebook_runs_to_its_end_and_says_what_to_do(walk):
+    for cell in walk.graded_cells("untouched").values():
+        verdict, score = cell.outputs
+        assert "There is no answer here yet" in verdict.data["text/plain"]
+        assert score.data["text/plain"] == "0.0"
+
+
+def test_the_solution_scores_full_marks(walk):
+    _, grades = walk.server.grades("solved")
+    assert grades.pop("raw_is_enough")["manual_score"] == 2.5
+    assert {name: g["auto_score"] for name, g in grades.items()} == {
+        name: g["max_score"] for name, g in grades.items()
+    }
+    assert walk.totals()["solved"] == (19.5, 20.0)
+
+
+def test_right_and_wrong_answers_score_what_they_deserve(walk):
+    scores = walk.scores("mixed")
+    assert {name: scores[f"{name}_check"] for name in MIXED} == {
+        name: points for name, (points, _) in MIXED.items()
+    }
+    assert walk.totals()["mixed"] == (6.67, 20.0)
+
+
+def test_a_verdict_names_the_mistake_in_the_graded_notebook(walk):
+    cells = walk.graded_cells("mixed")
+    said = {
+        name: " ".join(str(output.get("data", output)) for output in cells[f"{name}_check"].outputs)
+        for name in MIXED
+    }
+    assert "UserWarning: right, and on stderr" in said["cosine_affinity"]
+    assert "A reshape keeps the order of the numbers" in said["pixels_as_tokens"]
+    assert "NameError" in said["pixel_affinity"]
+    assert "A row that may attend to nothing became NaN" in said["attention_weights"]
+    assert "That is the answer, not an answer" in said["raw_attention"]
+    assert "ZeroDivisionError" in said["max_cosine_weight"]
+    assert "return 1 / (n - n)" in said["max_cosine_weight"]
+
+
+def test_the_grader_sees_the_mark_scheme(walk):
+    notebook, _ = walk.server.grades("solved")
+    page = walk.server.get(f"/formgrader/submissions/{notebook}")
+    assert "Smallest repair" in page
+
+
+def test_the_feedback_shows_the_hint(walk):
+    for student in ("untouched", "solved", "mixed"):
+        page = (walk.course / "feedback" / student / NOTEBOOK).with_suffix(".html")
+        assert "Problem set 1" in page.read_text(encoding="utf-8")
+    assert "A row that may attend to nothing became NaN" in page.read_text(encoding="utf-8")
+
+
+def test_the_formgrader_page_opens(walk):
+    assert "nbgrader" in walk.server.get("/formgrader")
+
+
+@pytest.mark.browser
+def test_the_formgrader_lists_the_problem_set_in_a_browser(walk, chromium):
+    page = chromium.new_page()
+    try:
+        page.goto(f"{walk.server.address}/formgrader?token={walk.server.token}")
+        row = page.get_by_role("row", name=re.compile("ps1-similarity"))
+        row.wait_for(timeout=30_000)
+        assert "3" in row.inner_text()  # submissions
+    finally:
+        page.close()
