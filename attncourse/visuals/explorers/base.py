@@ -1,0 +1,66 @@
+"""What every explorer is: a live widget in a notebook, and a mount point in a static page."""
+
+from __future__ import annotations
+
+import html
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anywidget
+
+FOLDER = Path(__file__).parent
+
+
+def module_names() -> list[str]:
+    """The explorers that have a module here, by name."""
+    return sorted(path.stem for path in FOLDER.glob("*.js") if path.stem != "shared")
+
+
+def module_source(name: str) -> str:
+    """The complete ES module of an explorer, which ends in ``export default { render };``.
+
+    anywidget takes one file and a page opened from ``file://`` may import none, so the shared
+    style and helpers stand in front of the explorer's own code.
+    """
+    style = (FOLDER / "explorers.css").read_text("utf-8")
+    parts = [f"const STYLE = {json.dumps(style)};"]
+    parts += [(FOLDER / f"{part}.js").read_text("utf-8") for part in ("shared", name)]
+    return "\n".join(parts)
+
+
+class Explorer(anywidget.AnyWidget):
+    """An interactive figure that runs from one module, with a kernel and without.
+
+    In a notebook it is a widget: what the reader moves is at once in the traits, and a trait
+    that Python sets moves the figure. As ``text/html`` it is an element
+    ``<div class="attn-mount" data-explorer="name" data-state="{…}">``, which the book's script
+    turns into the same figure; where no script runs, its sentence says what would be there.
+
+    A subclass sets ``explorer`` to its module's name, ``_esm`` to that module's source, and
+    declares its state as synchronised traits with JSON values.
+    """
+
+    explorer: ClassVar[str]
+
+    def state(self) -> dict[str, Any]:
+        """What the module reads from its model: every synchronised trait of the subclass."""
+        inherited = anywidget.AnyWidget.class_trait_names()
+        names = [name for name in self.trait_names(sync=True) if not name.startswith("_")]
+        return {name: getattr(self, name) for name in sorted(names) if name not in inherited}
+
+    def description(self) -> str:
+        """One sentence for readers who see no figure."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        assert bundle is not None  # anywidget gives None only to widgets without a view
+        data, metadata = bundle
+        state = html.escape(json.dumps(self.state(), allow_nan=False, separators=(",", ":")))
+        data["text/plain"] = self.description()
+        data["text/html"] = (
+            f'<div class="attn-mount" data-explorer="{self.explorer}" data-state="{state}">'
+            f"{html.escape(self.description())}</div>"
+        )
+        return data, metadata

@@ -1,0 +1,147 @@
+"""Pick a pixel of a photograph, see what matches it."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+import traitlets
+
+from attncourse.visuals.explorers.base import Explorer, module_source
+
+MOST_PIXELS = 4096  # a page carries every pixel, and each move compares one with all of them
+TEMPERATURES = (2.0**-9, 1.0)  # the slider's ends
+
+
+class PixelMatch(Explorer):
+    """A photograph whose picked pixel is the query and whose every pixel is a key.
+
+    The weights are ``softmax(affinity / temperature)`` over all H·W pixels, with dot product or
+    cosine between the pixels' features: the colour (3 numbers) or the colours of the 3 × 3
+    neighbourhood (27 numbers; beyond the border the nearest pixel is repeated).
+
+    Args:
+        photo: ``[3, H, W]``, floating point, red, green and blue from 0 to 1, with at most 4096
+            pixels; stored with 8 bits per number.
+        start: row and column of the pixel picked first, counted from 0; the middle when left out.
+        affinity: ``"dot"`` or ``"cosine"``.
+        features: ``"colour"`` or ``"neighbourhood"``.
+        centred: whether each feature's mean over the photograph is subtracted first.
+        temperature: what the affinities are divided by, from 1/512 to 1.
+        alt: what the photograph shows, in a few words.
+
+    Raises:
+        TypeError: ``photo`` is not floating point, or ``start`` is not two integers.
+        ValueError: a shape or a value lies outside of what is said above.
+
+    ``pick``, ``affinity``, ``features``, ``centred`` and ``temperature`` follow the reader's hand
+    and may be set later; the photograph is fixed.
+    """
+
+    explorer = "pixel_match"
+    _esm = module_source("pixel_match")
+
+    height = traitlets.Int().tag(sync=True)
+    width = traitlets.Int().tag(sync=True)
+    pixels = traitlets.Unicode().tag(sync=True)  # base64 of uint8 [H, W, 3]
+    alt = traitlets.Unicode().tag(sync=True)
+    pick = traitlets.Tuple(traitlets.Int(), traitlets.Int()).tag(sync=True)  # row, column
+    affinity = traitlets.Enum(("dot", "cosine")).tag(sync=True)
+    features = traitlets.Enum(("colour", "neighbourhood")).tag(sync=True)
+    centred = traitlets.Bool().tag(sync=True)
+    temperature = traitlets.Float(1.0, min=TEMPERATURES[0], max=TEMPERATURES[1]).tag(sync=True)
+
+    def __init__(
+        self,
+        photo: Any,
+        *,
+        start: tuple[int, int] | None = None,
+        affinity: str = "cosine",
+        features: str = "colour",
+        centred: bool = False,
+        temperature: float = 1.0,
+        alt: str = "not described",
+    ) -> None:
+        rgb = _checked_photo(photo)
+        _, height, width = rgb.shape
+        for name, value, choices in (
+            ("affinity", affinity, ("dot", "cosine")),
+            ("features", features, ("colour", "neighbourhood")),
+        ):
+            if value not in choices:
+                raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+        low, high = TEMPERATURES
+        if not low <= temperature <= high:
+            raise ValueError(f"temperature must lie between {low} and {high}, got {temperature}")
+        super().__init__(
+            height=height,
+            width=width,
+            pixels=base64.b64encode(rgb.transpose(1, 2, 0).tobytes()).decode("ascii"),
+            alt=alt,
+            pick=_checked_start(start, height, width),
+            affinity=affinity,
+            features=features,
+            centred=centred,
+            temperature=float(temperature),
+        )
+
+    @traitlets.validate("pick")
+    def _pick_is_in_the_photo(self, proposal: Any) -> tuple[int, int]:
+        row, column = proposal["value"]
+        if not (0 <= row < self.height and 0 <= column < self.width):
+            raise ValueError(
+                f"pick must be a row below {self.height} and a column below {self.width}, "
+                f"counted from 0; got {row, column}"
+            )
+        return row, column
+
+    def description(self) -> str:
+        return (
+            f"Interactive figure. Photograph: {self.alt}. Pick a pixel, and see with which weight "
+            "it attends to every other, by raw dot product or cosine and at any temperature. "
+            "It needs JavaScript."
+        )
+
+
+def _checked_photo(photo: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """``[3, H, W]`` as 8-bit numbers."""
+    if hasattr(photo, "detach"):  # a tensor, which may sit on a GPU or want gradients
+        photo = photo.detach().cpu()
+        photo = photo.double() if photo.is_floating_point() else photo
+    values = np.asarray(photo)
+    if not np.issubdtype(values.dtype, np.floating):
+        raise TypeError(
+            f"photo must be floating point with values from 0 to 1, got dtype {values.dtype}"
+        )
+    if values.ndim != 3 or values.shape[0] != 3:
+        raise ValueError(f"photo must have shape [3, H, W], got {list(values.shape)}")
+    count = values.shape[1] * values.shape[2]
+    if not 2 <= count <= MOST_PIXELS:
+        raise ValueError(
+            f"photo must have from 2 to {MOST_PIXELS} pixels, got "
+            f"{values.shape[1]} × {values.shape[2]} = {count}; make it smaller first"
+        )
+    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+        raise ValueError(
+            f"photo must have values from 0 to 1, got {values.min():.4g} to {values.max():.4g}"
+        )
+    return (values * 255).round().astype(np.uint8)
+
+
+def _checked_start(start: Any, height: int, width: int) -> tuple[int, int]:
+    if start is None:
+        return height // 2, width // 2
+    if (
+        not isinstance(start, tuple | list)
+        or len(start) != 2
+        or not all(isinstance(n, int | np.integer) for n in start)
+    ):
+        raise TypeError(f"start must be (row, column), two integers; got {start!r}")
+    row, column = int(start[0]), int(start[1])
+    if not (0 <= row < height and 0 <= column < width):
+        raise ValueError(
+            f"start must be a row below {height} and a column below {width}, counted from 0; "
+            f"got {row, column}"
+        )
+    return row, column

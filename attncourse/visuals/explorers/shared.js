@@ -1,0 +1,121 @@
+// What the explorers share. It stands in front of each explorer's module (module_source in
+// base.py), after `const STYLE`, the style sheet. Nothing here is exported or imported.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value !== false && value != null) node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children);
+  return node;
+}
+const h = (tag, attributes = {}, ...children) =>
+  fill(document.createElement(tag), attributes, children);
+const s = (tag, attributes = {}, ...children) =>
+  fill(document.createElementNS(SVG, tag), attributes, children);
+
+/** softmax(scores / temperature). The largest score is subtracted first, so nothing overflows. */
+function softmax(scores, temperature) {
+  let largest = -Infinity;
+  for (const score of scores) largest = Math.max(largest, score);
+  const weights = Float64Array.from(scores, (score) => Math.exp((score - largest) / temperature));
+  const sum = weights.reduce((a, b) => a + b, 0);
+  return weights.map((weight) => weight / sum);
+}
+
+/** exp(entropy): n for n equal weights, 1 when one weight has everything. */
+function effectiveNumber(weights) {
+  let entropy = 0;
+  for (const w of weights) if (w > 0) entropy -= w * Math.log(w);
+  return Math.exp(entropy);
+}
+
+/** Three significant digits, never in scientific notation. */
+function digits(x) {
+  if (x === 0) return "0";
+  const decimals = Math.min(8, Math.max(0, 2 - Math.floor(Math.log10(Math.abs(x)))));
+  return x.toFixed(decimals);
+}
+const percent = (w) => (w > 0 && w < 1e-6 ? "< 0.0001\u00a0%" : `${digits(100 * w)}\u00a0%`);
+const signed = (x, decimals) => x.toFixed(decimals).replace("-", "\u2212");
+
+/** Show `text`, and keep the exact number with it for whoever reads the page by machine. */
+function show(data, number, text) {
+  data.value = String(number);
+  data.textContent = text;
+}
+
+/** A labelled slider over the temperature: logarithmic, four steps to a factor of two. */
+function temperatureSlider(model, low, high, changed) {
+  const input = h("input", {
+    type: "range", min: Math.log2(low), max: Math.log2(high), step: 0.25,
+    "aria-label": "temperature",
+    oninput: () => {
+      model.set("temperature", 2 ** Number(input.value));
+      model.save_changes();
+      changed();
+    },
+  });
+  const number = h("data", { class: "number" });
+  const node = h("label", { class: "temperature" },
+    h("span", {}, "Temperature"), input, number);
+  const draw = () => {
+    const temperature = model.get("temperature");
+    input.value = Math.log2(temperature);
+    input.setAttribute("aria-valuetext", digits(temperature));
+    show(number, temperature, digits(temperature));
+  };
+  return { node, draw };
+}
+
+/** A region that a screen reader reads once the reader has been still for a moment. */
+function announcer(summary) {
+  const node = h("div", { class: "announce", role: "status" });
+  let waiting;
+  return {
+    node,
+    later: () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(() => { node.textContent = summary(); }, 700);
+    },
+    stop: () => clearTimeout(waiting),
+  };
+}
+
+/**
+ * The frame of an explorer inside `el`; returns the function that takes it away.
+ * `draw` is called now and whenever one of the traits changes, from here or from Python.
+ */
+function stage(model, el, traits, children, draw) {
+  // A form of its own: radio buttons of two explorers on a page never form one group.
+  const root = h("form", {
+    class: "attn-explorer", onsubmit: (event) => event.preventDefault(),
+  }, h("style", {}, STYLE), ...children);
+  // JupyterLab takes single keys for commands ("d d" deletes the cell), unless the element that
+  // has the focus says otherwise; an ancestor's word does not count.
+  for (const node of root.querySelectorAll("input, button, [tabindex]")) {
+    node.setAttribute("data-lm-suppress-shortcuts", "true");
+  }
+  el.append(root);
+  for (const trait of traits) model.on(`change:${trait}`, draw);
+  draw();
+  return () => {
+    for (const trait of traits) model.off(`change:${trait}`, draw);
+    root.remove();
+  };
+}
+
+/** A button that puts the traits back to what they are now. */
+function resetButton(model, traits, changed) {
+  const start = traits.map((trait) => [trait, model.get(trait)]);
+  return h("button", {
+    type: "button",
+    onclick: () => {
+      for (const [trait, value] of start) model.set(trait, value);
+      model.save_changes();
+      changed();
+    },
+  }, "Reset");
+}

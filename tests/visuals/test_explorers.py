@@ -1,0 +1,680 @@
+"""The explorers: what Python refuses, what a page without a kernel shows, and a live notebook."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+from playwright.sync_api import Browser, Locator, Page, expect
+from torch.nn import functional as F
+
+from attncourse.attention import attention_weights, cosine_affinity, dot_affinity
+from attncourse.site import assets
+from attncourse.site.explorers import bundle
+from attncourse.visuals import palette
+from attncourse.visuals.explorers import (
+    Explorer,
+    LiveSoftmax,
+    PixelMatch,
+    module_names,
+    module_source,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+H, W = 5, 7
+LABELS = ["river", "bank", "money", "the"]
+SCORES = [2.0, 0.5, -1.0, 1.2]
+VALUES = [[1.0, 0.0], [0.2, 2.5], [-1.5, 0.5], [-0.8, -0.9]]
+
+
+@pytest.fixture
+def photo() -> torch.Tensor:
+    """``[3, H, W]``: every colour differs, and one pixel is black, a vector without direction."""
+    pixels = torch.rand(3, H, W, generator=torch.Generator().manual_seed(0))
+    pixels[:, 4, 1] = 0
+    return pixels
+
+
+# ---------------------------------------------------------------- Python's side
+
+
+@pytest.mark.parametrize(
+    ("error", "says", "make"),
+    [
+        (TypeError, r"photo .*uint8", lambda x: PixelMatch((x * 255).to(torch.uint8))),
+        (ValueError, r"photo .*\[3, H, W\].*\[5, 7, 3\]", lambda x: PixelMatch(x.permute(1, 2, 0))),
+        (ValueError, r"photo .*\[3, H, W\].*\[1, 3, 5, 7\]", lambda x: PixelMatch(x[None])),
+        (ValueError, r"photo .*0 to 1.*255", lambda x: PixelMatch(x / x.max() * 255)),
+        (ValueError, r"photo .*nan", lambda x: PixelMatch(x * torch.nan)),
+        (ValueError, r"photo .*4096.*80 × 90 = 7200", lambda x: PixelMatch(torch.zeros(3, 80, 90))),
+        (ValueError, r"start .*row below 5 .*column below 7.*\(5, 0\)", lambda x: PixelMatch(x, start=(5, 0))),
+        (ValueError, r"start .*\(0, -1\)", lambda x: PixelMatch(x, start=(0, -1))),
+        (TypeError, r"start .*\(1\.5, 2\)", lambda x: PixelMatch(x, start=(1.5, 2))),
+        (TypeError, r"start .*two integers", lambda x: PixelMatch(x, start=(1, 2, 3))),
+        (ValueError, r"affinity .*'euclid'", lambda x: PixelMatch(x, affinity="euclid")),
+        (ValueError, r"features .*'rgb'", lambda x: PixelMatch(x, features="rgb")),
+        (ValueError, r"temperature .*got 0", lambda x: PixelMatch(x, temperature=0)),
+        (ValueError, r"temperature .*got 9", lambda x: LiveSoftmax([1, 2], ["a", "b"], None, 9)),
+        (ValueError, r"labels .*3 labels, 2 scores", lambda x: LiveSoftmax([1, 2], list("abc"))),
+        (ValueError, r"labels .*1 labels, 2 scores", lambda x: LiveSoftmax([1, 2], "ab")),
+        (TypeError, r"labels must be strings", lambda x: LiveSoftmax([1, 2], [1, 2])),
+        (ValueError, r"scores .*2 to 8.*got 1", lambda x: LiveSoftmax([1], ["a"])),
+        (ValueError, r"scores .*2 to 8.*got 9", lambda x: LiveSoftmax([0] * 9, list("abcdefghi"))),
+        (ValueError, r"scores .*\[n\].*\[1, 2\]", lambda x: LiveSoftmax([[1, 2]], ["a", "b"])),
+        (ValueError, r"scores .*finite.*inf", lambda x: LiveSoftmax([1, np.inf], ["a", "b"])),
+        (TypeError, r"scores must be numbers", lambda x: LiveSoftmax(["1", "2"], ["a", "b"])),
+        (ValueError, r"values .*\[2, 2\].*\[3, 2\]", lambda x: LiveSoftmax([1, 2], ["a", "b"], np.ones((3, 2)))),
+        (ValueError, r"values .*\[2, 2\].*\[2, 3\]", lambda x: LiveSoftmax([1, 2], ["a", "b"], np.ones((2, 3)))),
+        (ValueError, r"values .*unequal", lambda x: LiveSoftmax([1, 2], ["a", "b"], [[1, 2], [3]])),
+    ],
+)  # fmt: skip
+def test_bad_input_is_refused_by_name(
+    error: type[Exception], says: str, make: Callable, photo: torch.Tensor
+) -> None:
+    with pytest.raises(error, match=says):
+        make(photo)
+
+
+def test_a_pick_outside_the_photo_is_refused_later_too(photo: torch.Tensor) -> None:
+    explorer = PixelMatch(photo)
+    with pytest.raises(ValueError, match=r"row below 5 and a column below 7.*\(6, 4\)"):
+        explorer.pick = (6, 4)
+    assert explorer.pick == (H // 2, W // 2)
+
+
+@pytest.mark.parametrize("scores", [[1.0], [1.0, 2.0, 3.0], [1.0, 99.0], [1.0, float("nan")]])
+def test_scores_that_the_sliders_cannot_show_are_refused_later_too(scores: list[float]) -> None:
+    explorer = LiveSoftmax([1.0, 2.0], ["a", "b"])
+    with pytest.raises(ValueError, match=r"scores must be 2 numbers.*from -6 to 6"):
+        explorer.scores = scores
+    assert explorer.scores == [1.0, 2.0]
+
+
+def test_tensors_that_want_gradients_and_arrays_make_the_same_explorer(photo: torch.Tensor) -> None:
+    assert PixelMatch(photo.requires_grad_()).state() == PixelMatch(photo.detach().numpy()).state()
+    scores = torch.tensor([0.5, 2.0], requires_grad=True)
+    assert LiveSoftmax(scores, ["a", "b"]).state() == LiveSoftmax([0.5, 2], ["a", "b"]).state()
+
+
+class _Mount(HTMLParser):
+    """Reads an explorer's ``text/html`` as a browser does."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[dict[str, str | None]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append(dict(attributes))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_bundle_holds_the_widget_the_state_and_a_sentence_whatever_the_labels() -> None:
+    labels = ['"></div><script>alert(1)</script>', "it's & 'that'"]
+    explorer = LiveSoftmax([1.0, -0.5], labels, [[0, 1], [2, 3]], temperature=0.5)
+    data, _ = explorer._repr_mimebundle_()
+    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == explorer.model_id
+    mount = _Mount(data["text/html"])
+    (element,) = mount.elements
+    assert element["class"] == "attn-mount"
+    assert element["data-explorer"] == "live_softmax"
+    assert json.loads(element["data-state"] or "") == {
+        "labels": labels,
+        "limit": 6,
+        "scores": [1.0, -0.5],
+        "temperature": 0.5,
+        "values": [[0.0, 1.0], [2.0, 3.0]],
+    }
+    assert mount.text == explorer.description()
+
+
+def test_outside_of_the_site_the_colours_are_the_palette() -> None:
+    style = module_source("live_softmax").replace("\\n", "\n")
+    for name in palette.LIGHT:
+        given = re.findall(rf"--{name}: var\(--attn-{name}, (#\w+)\)", style)
+        # One rule for light pages, one for pages that say they are dark, one for dark systems.
+        assert given == [palette.LIGHT[name], palette.DARK[name], palette.DARK[name]]
+
+
+# ---------------------------------------------------------------- a page without a kernel
+
+
+@pytest.fixture(params=["light", "dark"])
+def show(request: pytest.FixtureRequest, tmp_path: Path, open_page) -> Callable[..., Page]:
+    """``show(explorer, width=800)``: the page, opened from ``file://``, where it is mounted."""
+
+    def show_(*explorers: Explorer, width: int = 800) -> Page:
+        script = bundle({name: module_source(name) for name in module_names()})
+        mounts = "".join(each._repr_mimebundle_()[0]["text/html"] for each in explorers)
+        (tmp_path / "explorers.js").write_text(script, "utf-8")
+        page = tmp_path / "page.html"
+        page.write_text(
+            '<!doctype html><html lang="en"><meta charset="utf-8"><title>Explorers</title>'
+            '<meta name="viewport" content="width=device-width">'
+            "<style>:root { color-scheme: light dark } body { background: canvas }</style>"
+            f'<body><main><h1 style="color: canvastext">Explorers</h1>{mounts}</main>'
+            '<script src="explorers.js" defer></script></body></html>',
+            "utf-8",
+        )
+        return open_page(page, scheme=request.param, width=width)
+
+    return show_
+
+
+def number(page: Page | Locator, selector: str) -> float:
+    """The exact number behind a read-out, which says the same in three digits."""
+    exact = float(page.locator(selector).get_attribute("value") or "")
+    said = page.locator(selector).inner_text()
+    if said == "< 0.0001\u00a0%":
+        assert 0 < exact < 1e-6
+    else:
+        unit = 100 if said.endswith("%") else 1
+        assert float(said.removesuffix("%")) / unit == pytest.approx(exact, rel=6e-3)
+    return exact
+
+
+def true_weights(photo: torch.Tensor, page: Page) -> torch.Tensor:
+    """``[H, W]``: what the course's own functions say for the settings that the page shows."""
+
+    def checked(trait: str) -> str | None:
+        return page.locator(f"input[name={trait}]:checked").get_attribute("value")
+
+    rgb = (photo.double() * 255).round() / 255
+    tokens = rgb.flatten(1).T  # [3, H, W] -> [H·W, 3]
+    if checked("features") == "neighbourhood":
+        padded = F.pad(rgb[None], (1, 1, 1, 1), mode="replicate")
+        tokens = F.unfold(padded, 3)[0].T  # [1, 3, H+2, W+2] -> [H·W, 27]
+    if page.get_by_label("subtract the mean").is_checked():
+        tokens = tokens - tokens.mean(0)
+    affinity = {"dot": dot_affinity, "cosine": cosine_affinity}[checked("affinity") or ""]
+    row, column = picked(page)
+    scores = affinity(tokens[row * W + column][None], tokens)[0]
+    return attention_weights(scores / number(page, ".temperature data")).view(H, W)
+
+
+def picked(page: Page) -> tuple[int, int]:
+    row, column = re.findall(r"\d+", page.locator(".where").inner_text())
+    return int(row), int(column)
+
+
+def colours(canvas: Locator) -> torch.Tensor:
+    """``[H, W, 4]``: what a canvas shows, read off a copy (reading the canvas slows it down)."""
+    height, width, data = canvas.evaluate("""canvas => {
+        const { height, width } = canvas;
+        const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+        copy.drawImage(canvas, 0, 0);
+        return [height, width, [...copy.getImageData(0, 0, width, height).data]];
+    }""")
+    return torch.tensor(data).view(height, width, 4)
+
+
+def mapped(page: Page) -> torch.Tensor:
+    """``[H, W]``: the weights read off the map's colours with the scale beside it."""
+    scale = colours(page.locator(".scale canvas"))[0]
+    cells = colours(page.locator(".map canvas"))[:, :, None]
+    step = (cells - scale).abs().sum(-1).argmin(-1)
+    return step / 255 * number(page, ".scale-end")
+
+
+def assert_shows_the_truth(page: Page, photo: torch.Tensor) -> None:
+    weights = true_weights(photo, page)
+    row, column = picked(page)
+    assert number(page, ".own") == pytest.approx(weights[row, column].item(), abs=1e-5)
+    assert number(page, ".match-weight") == pytest.approx(weights.max().item(), abs=1e-5)
+    entropy = -torch.xlogy(weights, weights).sum()
+    assert number(page, ".effective") == pytest.approx(entropy.exp().item(), rel=1e-5)
+    match = page.locator(".match").inner_text()
+    best = (row, column) if match == "itself" else tuple(map(int, re.findall(r"\d+", match)))
+    assert weights[best].item() == pytest.approx(weights.max().item(), abs=1e-9)
+    # Neighbouring colours of the scale may be one and the same in 8 bits.
+    two_steps = 2 / 255 * number(page, ".scale-end")
+    torch.testing.assert_close(mapped(page).double(), weights, atol=two_steps, rtol=0)
+    for panel, mark, (i, j) in itertools.product(
+        (".photo", ".map"), (".mark-query", ".mark-key"), [(row, column)]
+    ):
+        i, j = (i, j) if mark == ".mark-query" else best
+        box = page.locator(panel).bounding_box()
+        drawn = page.locator(f"{panel} {mark}").bounding_box()
+        assert box
+        assert drawn
+        assert drawn["x"] + drawn["width"] / 2 - box["x"] == pytest.approx(
+            (j + 0.5) * box["width"] / W, abs=1
+        )
+        assert drawn["y"] + drawn["height"] / 2 - box["y"] == pytest.approx(
+            (i + 0.5) * box["height"] / H, abs=1
+        )
+
+
+def slide(slider: Locator, value: float) -> None:
+    """Set a slider as a drag does."""
+    slider.evaluate(
+        "(input, value) => { input.value = value; input.dispatchEvent(new Event('input')); }", value
+    )
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("affinity", ["dot", "cosine"])
+@pytest.mark.parametrize("features", ["colour", "neighbourhood"])
+@pytest.mark.parametrize("centred", [False, True])
+def test_pixel_weights_are_those_of_the_course(
+    affinity: str, features: str, centred: bool, photo: torch.Tensor, show: Callable
+) -> None:
+    page = show(
+        PixelMatch(photo, start=(1, 5), affinity=affinity, features=features, centred=centred)
+    )
+    for exponent in (0, -4.5, -9):
+        slide(page.get_by_label("temperature"), exponent)
+        assert number(page, ".temperature data") == pytest.approx(2**exponent)
+        assert_shows_the_truth(page, photo)
+
+
+@pytest.mark.browser
+def test_a_black_pixel_has_no_direction_and_attends_to_all_alike(
+    photo: torch.Tensor, show: Callable
+) -> None:
+    page = show(PixelMatch(photo, start=(4, 1), affinity="cosine", temperature=0.01))
+    assert number(page, ".own") == pytest.approx(1 / (H * W))
+    assert_shows_the_truth(page, photo)
+
+
+@pytest.mark.browser
+def test_the_brightest_pixel_can_match_better_than_the_picked_one(
+    photo: torch.Tensor, show: Callable
+) -> None:
+    photo[:, 3, 6] = 1
+    page = show(PixelMatch(photo, start=(0, 2), affinity="dot"))
+    expect(page.locator(".match")).to_have_text("row 3, column 6")
+    page.get_by_text("cosine", exact=True).click()
+    expect(page.locator(".match")).to_have_text("itself")
+
+
+@pytest.mark.browser
+def test_a_pixel_is_picked_by_click_drag_and_keys(photo: torch.Tensor, show: Callable) -> None:
+    page = show(PixelMatch(photo, start=(0, 0), temperature=0.05))
+    slider = page.get_by_role("slider", name="Picked pixel")
+    box = page.locator(".photo").bounding_box()
+    assert box
+
+    def point(row: float, column: float) -> tuple[float, float]:
+        return (
+            box["x"] + (column + 0.5) * box["width"] / W,
+            box["y"] + (row + 0.5) * box["height"] / H,
+        )
+
+    def expect_pick(row: int, column: int) -> None:
+        expect(slider).to_have_attribute(
+            "aria-valuetext", re.compile(f"^row {row}, column {column}\\.")
+        )
+        expect(slider).to_have_attribute("aria-valuenow", str(row * W + column))
+        assert_shows_the_truth(page, photo)
+
+    page.mouse.click(*point(1, 5))
+    expect_pick(1, 5)
+    page.mouse.move(*point(1, 5))
+    page.mouse.down()
+    page.mouse.move(*point(3, 2), steps=4)
+    expect_pick(3, 2)
+    page.mouse.move(*point(-9, 40))  # beyond the border: the nearest pixel
+    expect_pick(0, 6)
+    page.mouse.up()
+    page.mouse.move(*point(2, 3))  # not a drag any more
+    expect_pick(0, 6)
+    for key, row, column in [
+        ("ArrowDown", 1, 6),
+        ("ArrowLeft", 1, 5),
+        ("Shift+ArrowLeft", 1, 0),
+        ("ArrowRight", 1, 1),
+        ("Shift+ArrowRight", 1, 6),
+        ("Shift+ArrowDown", 4, 6),
+        ("ArrowDown", 4, 6),  # the border
+        ("ArrowUp", 3, 6),
+        ("Home", 3, 0),
+        ("End", 3, 6),
+        ("PageDown", 4, 6),
+        ("Shift+ArrowUp", 0, 6),
+        ("PageDown", 4, 6),
+        ("PageUp", 0, 6),
+    ]:
+        page.keyboard.press(key)
+        expect_pick(row, column)
+    expect(slider).to_be_focused()
+
+
+@pytest.mark.browser
+def test_pixel_controls_answer_to_keys_and_reset_undoes_all(
+    photo: torch.Tensor, show: Callable
+) -> None:
+    page = show(PixelMatch(photo, start=(2, 4), affinity="cosine"))
+    before = true_weights(photo, page)
+    page.locator(".photo").focus()
+    page.keyboard.press("ArrowUp")
+    for keys in (
+        ["Tab", "ArrowLeft"],
+        ["Tab", "ArrowLeft"],
+        ["Tab", "ArrowRight"],
+        ["Tab", "Space"],
+    ):
+        for key in keys:
+            page.keyboard.press(key)
+        assert_shows_the_truth(page, photo)
+    assert page.get_by_label("dot product").is_checked()
+    assert number(page, ".temperature data") == pytest.approx(2**-0.25)
+    assert page.get_by_label("3 × 3").is_checked()
+    assert page.get_by_label("subtract the mean").is_checked()
+    expect(page.get_by_role("status")).to_contain_text("Best match")
+    page.get_by_role("button", name="Reset").click()
+    assert picked(page) == (2, 4)
+    torch.testing.assert_close(true_weights(photo, page), before)
+    assert_shows_the_truth(page, photo)
+
+
+@pytest.mark.browser
+def test_the_map_follows_the_theme_of_the_page(photo: torch.Tensor, show: Callable) -> None:
+    page = show(PixelMatch(photo, start=(2, 4), temperature=0.03))
+    for theme, named in (("dark", palette.DARK), ("light", palette.LIGHT)):
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+        page.wait_for_function("() => new Promise(requestAnimationFrame)")
+        scale = colours(page.locator(".scale canvas"))[0, :, :3]
+        ends = ["#" + bytes(scale[i].tolist()).hex() for i in (0, 255)]
+        assert ends == [named["paper"], named["key"]]
+        assert_shows_the_truth(page, photo)
+
+
+# ---------------------------------------------------------------- live softmax
+
+
+def assert_softmax_is_true(page: Page) -> torch.Tensor:
+    rows = page.locator(".tokens")
+    shown = rows.locator(".weight").evaluate_all("all => all.map(data => Number(data.value))")
+    scores = rows.locator(".shown-score").evaluate_all("all => all.map(data => Number(data.value))")
+    weights = attention_weights(
+        torch.tensor(scores, dtype=torch.float64) / number(page, ".temperature data")
+    )
+    torch.testing.assert_close(torch.tensor(shown, dtype=torch.float64), weights, atol=1e-5, rtol=0)
+    said = [float(text) for text in rows.locator(".weight").all_inner_texts()]
+    assert said == pytest.approx(shown, abs=6e-4)
+    assert number(rows, ".sum data") == pytest.approx(1)
+    entropy = -torch.xlogy(weights, weights).sum()
+    assert number(page, ".effective") == pytest.approx(entropy.exp().item(), rel=1e-5)
+    widths = rows.locator(".bar i").evaluate_all(
+        "all => all.map(bar => bar.getBoundingClientRect().width "
+        "/ bar.parentElement.getBoundingClientRect().width)"
+    )
+    torch.testing.assert_close(torch.tensor(widths).double(), weights, atol=0.01, rtol=0)
+    return weights
+
+
+def place(page: Page, selector: str) -> torch.Tensor:
+    """``[n, 2]``: the centres of the drawn shapes, in pixels of the page."""
+    return torch.tensor(
+        page.locator(selector).evaluate_all(
+            "all => all.map(e => e.getBoundingClientRect())"
+            ".map(b => [b.x + b.width / 2, b.y + b.height / 2])"
+        ),
+        dtype=torch.float64,
+    )
+
+
+@pytest.mark.browser
+def test_softmax_weights_are_those_of_the_course(show: Callable) -> None:
+    page = show(LiveSoftmax(SCORES, LABELS, VALUES))
+    for exponent in (0, -3, 3, 1.5):
+        slide(page.get_by_label("temperature"), exponent)
+        assert number(page, ".temperature data") == pytest.approx(2**exponent)
+        assert_softmax_is_true(page)
+
+
+@pytest.mark.browser
+def test_huge_scores_do_not_overflow(show: Callable) -> None:
+    page = show(LiveSoftmax([900.0, 899.0, -900.0], LABELS[:3], temperature=0.125))
+    assert_softmax_is_true(page)
+
+
+@pytest.mark.browser
+def test_a_score_is_moved_by_drag_click_and_keys(show: Callable) -> None:
+    page = show(LiveSoftmax(SCORES, LABELS, VALUES))
+    handle = page.get_by_role("slider", name="score of money")
+    box = handle.bounding_box()
+    assert box
+
+    def point(score: float) -> tuple[float, float]:  # a handle of 16 px runs from -6 to 6
+        return box["x"] + 8 + (score + 6) / 12 * (box["width"] - 16), box["y"] + box["height"] / 2
+
+    page.mouse.move(*point(SCORES[2]))
+    page.mouse.down()
+    page.mouse.move(*point(1.0), steps=5)
+    page.mouse.move(*point(3.0), steps=5)
+    page.mouse.up()
+    moved = float(handle.input_value())
+    assert moved == pytest.approx(3.0, abs=0.11)
+    assert assert_softmax_is_true(page).argmax() == 2
+    page.mouse.click(*point(-4.0))
+    assert float(handle.input_value()) == pytest.approx(-4.0, abs=0.11)
+    assert_softmax_is_true(page)
+    slide(handle, 1.5)
+    handle.focus()
+    page.keyboard.press("ArrowRight")
+    weights = assert_softmax_is_true(page)
+    said = handle.get_attribute("aria-valuetext") or ""
+    assert re.fullmatch(r"score 1\.6, weight [\d.]+\s%", said)
+    assert float(re.findall(r"[\d.]+", said)[1]) == pytest.approx(100 * weights[2].item(), abs=0.05)
+    others = page.locator(".shown-score").all_inner_texts()
+    assert others == ["2.0", "0.5", "1.6", "1.2"]
+
+
+@pytest.mark.browser
+def test_the_average_is_drawn_where_the_weights_put_it(show: Callable) -> None:
+    page = show(LiveSoftmax(SCORES, LABELS, VALUES))
+    values = torch.tensor(VALUES, dtype=torch.float64)
+    for exponent in (0, -2, 3):
+        slide(page.get_by_label("temperature"), exponent)
+        weights = assert_softmax_is_true(page)
+        rings = place(page, ".ring")
+        torch.testing.assert_close(place(page, ".output")[0], weights @ rings, atol=0.5, rtol=0)
+        areas = torch.tensor(
+            page.locator(".dot").evaluate_all("all => all.map(dot => dot.r.baseVal.value ** 2)")
+        )
+        torch.testing.assert_close((areas / areas.sum()).double(), weights, atol=1e-4, rtol=0)
+        x, y = re.findall(r"−?[\d.]+", page.locator(".readouts dd").nth(2).inner_text())
+        shown = [float(n.replace("−", "-")) for n in (x, y)]
+        assert shown == pytest.approx((weights @ values).tolist(), abs=0.006)
+    # Up is up, and both axes have one scale.
+    drawn = rings - rings[0]
+    wanted = (values - values[0]) * torch.tensor([1.0, -1.0])
+    torch.testing.assert_close(drawn / drawn.norm(), wanted / wanted.norm(), atol=1e-3, rtol=0)
+
+
+@pytest.mark.browser
+def test_the_hull_has_the_outer_values_as_corners(show: Callable) -> None:
+    values = [[0.0, 0.1], [2.0, 2.0], [-2.0, 1.5], [1.0, -2.0], [-1.0, -1.8], [0.3, 0.4]]
+    page = show(LiveSoftmax([0.0] * 6, list("abcdef"), values))
+    corners = page.locator(".hull").evaluate(
+        "hull => { const m = hull.getScreenCTM();"
+        " return [...hull.points].map(p => p.matrixTransform(m)).map(p => [p.x, p.y]); }"
+    )
+    outer = place(page, ".ring")[1:5]
+    assert sorted(map(tuple, np.round(corners, 1))) == sorted(map(tuple, outer.numpy().round(1)))
+
+
+@pytest.mark.browser
+def test_adding_changes_nothing_doubling_halves_the_temperature(show: Callable) -> None:
+    page = show(LiveSoftmax(SCORES, LABELS, VALUES))
+    before = assert_softmax_is_true(page)
+    page.get_by_role("button", name="Add 1 to each").click()
+    assert page.locator(".shown-score").all_inner_texts() == ["3.0", "1.5", "0.0", "2.2"]
+    torch.testing.assert_close(assert_softmax_is_true(page), before)
+    page.get_by_role("button", name="Double each").click()
+    assert page.locator(".shown-score").all_inner_texts() == ["6.0", "3.0", "0.0", "4.4"]
+    # 12 would lie beyond the sliders' ends.
+    expect(page.get_by_role("button", name="Double each")).to_be_disabled()
+    expect(page.get_by_role("button", name="Add 1 to each")).to_be_disabled()
+    doubled = assert_softmax_is_true(page)
+    page.get_by_role("button", name="Reset").click()
+    slide(page.get_by_label("temperature"), -1)
+    torch.testing.assert_close(assert_softmax_is_true(page), doubled)
+    page.get_by_role("button", name="All equal").click()
+    assert assert_softmax_is_true(page).tolist() == [0.25] * 4
+    expect(page.get_by_role("status")).to_have_text(
+        "Weights: river 0.250, bank 0.250, money 0.250, the 0.250."
+    )
+
+
+@pytest.mark.browser
+def test_labels_are_text_never_markup(show: Callable) -> None:
+    words = ["<b>bold</b>", "\"quoted\" & 'so'"]
+    page = show(LiveSoftmax([0.0, 1.0], words, [[0, 1], [1, 0]]))
+    assert page.locator(".token").all_inner_texts() == words
+    assert page.locator(".plane text").all_text_contents() == words
+
+
+# ---------------------------------------------------------------- both
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core, which the lock file of the site's assets names."""
+    assets.vendor(ROOT)
+    return (assets.folder(ROOT) / "node_modules/axe-core/axe.min.js").read_text("utf-8")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1440])
+def test_nothing_overflows_is_too_small_or_hinders_access(
+    width: int, axe: str, photo: torch.Tensor, show: Callable
+) -> None:
+    page = show(
+        PixelMatch(photo), PixelMatch(photo), LiveSoftmax(SCORES, LABELS, VALUES), width=width
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert (
+        page.evaluate("""() => [...document.querySelectorAll(".attn-explorer *")]
+        .filter(e => [...e.childNodes].some(n => n.nodeType === 3) && !e.matches("style, .announce"))
+        .filter(e => parseFloat(getComputedStyle(e).fontSize) < 12 || e.scrollWidth > e.clientWidth + 1
+            && getComputedStyle(e).display !== "inline" && !e.closest("svg"))
+        .map(e => e.outerHTML)""")
+        == []
+    )
+    assert (
+        page.evaluate("""() => [...document.querySelectorAll(".attn-explorer :is(input, button)")]
+        .map(e => e.closest("label.check") ?? e)
+        .filter(e => Math.min(e.clientWidth, e.offsetHeight) < 24).map(e => e.outerHTML)""")
+        == []
+    )
+    page.evaluate(axe)
+    found = page.evaluate("axe.run()")["violations"]
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
+
+
+@pytest.mark.browser
+def test_two_explorers_on_a_page_do_not_share_their_state(
+    photo: torch.Tensor, show: Callable
+) -> None:
+    page = show(PixelMatch(photo, affinity="cosine"), PixelMatch(photo, affinity="dot"))
+    first, second = page.locator(".attn-explorer").all()
+    first.get_by_text("3 × 3").click()
+    second.get_by_text("cosine", exact=True).click()
+    assert first.get_by_label("cosine").is_checked()
+    assert first.get_by_label("3 × 3").is_checked()
+    assert second.get_by_label("colour (3)").is_checked()
+
+
+# ---------------------------------------------------------------- a notebook with a kernel
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """The address and token of a JupyterLab of its own, with ``t.ipynb`` in its folder."""
+    cells = (
+        "import torch\n"
+        "from attncourse.visuals.explorers import LiveSoftmax, PixelMatch\n"
+        "pixels = PixelMatch(torch.linspace(0, 1, 105).view(3, 5, 7), start=(1, 5))\n"
+        "pixels",
+        "scores = LiveSoftmax([2.0, 0.5, -1.0], ['river', 'bank', 'the'])\nscores",
+        "print(pixels.pick, pixels.affinity, scores.scores)",
+        "pixels.pick = (0, 2); scores.scores = [0, 0, 0]; print('set')",
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, tmp_path / "t.ipynb")
+    folders = {
+        f"{name}_DIR": str(tmp_path / name.lower())
+        for name in ("JUPYTER_CONFIG", "JUPYTER_DATA", "JUPYTER_RUNTIME", "IPYTHON")
+    }
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0"]
+    with (
+        (tmp_path / "lab.log").open("w") as log,
+        subprocess.Popen(
+            [*command, f"--ServerApp.root_dir={tmp_path}"],
+            env=os.environ | folders,
+            stdout=log,
+            stderr=log,
+        ) as server,
+    ):
+        try:
+            info = tmp_path / "jupyter_runtime" / f"jpserver-{server.pid}.json"
+            while not (info.is_file() and info.read_text()):
+                assert server.poll() is None, (tmp_path / "lab.log").read_text()
+                time.sleep(0.2)
+            said = json.loads(info.read_text())
+            yield said["url"], said["token"]
+        finally:
+            server.terminate()
+
+
+@pytest.mark.browser
+def test_in_jupyterlab_what_moves_reaches_python_and_back(
+    lab: tuple[str, str], chromium: Browser
+) -> None:
+    address, token = lab
+    with chromium.new_context(viewport={"width": 1300, "height": 1600}) as context:
+        context.set_default_timeout(60_000)
+        page = context.new_page()
+        page.goto(f"{address}lab/tree/t.ipynb?token={token}&reset")
+        cells = page.locator(".jp-Notebook .jp-CodeCell")
+
+        def run(cell: int, shows: str = "pre") -> Locator:
+            output = cells.nth(cell).locator(".jp-OutputArea-output")
+            # JupyterLab loses what is run while it still connects to the kernel: ask again.
+            for _ in range(4):
+                cells.nth(cell).locator(".cm-content").click()
+                page.keyboard.press("Shift+Enter")
+                with suppress(AssertionError):
+                    expect(output.locator(shows).first).to_be_visible(timeout=15_000)
+                    break
+            return output
+
+        photo = run(0, ".photo").locator(".photo")
+        handle = run(1, ".tokens").get_by_role("slider", name="score of bank")
+
+        photo.focus()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("d")
+        page.keyboard.press("d")  # JupyterLab's command to delete the cell
+        expect(cells).to_have_count(4)
+        # One by one: saving one trait would carry along another that was not saved.
+        expect(run(2)).to_have_text("(2, 5) cosine [2.0, 0.5, -1.0]\n")
+        page.get_by_text("dot product").click()
+        expect(run(2)).to_have_text("(2, 5) dot [2.0, 0.5, -1.0]\n")
+        handle.focus()
+        page.keyboard.press("ArrowRight")
+        expect(run(2)).to_have_text("(2, 5) dot [2.0, 0.6, -1.0]\n")
+
+        run(3)
+        expect(photo).to_have_attribute("aria-valuetext", re.compile(r"^row 0, column 2\."))
+        expect(page.locator(".weight").first).to_have_text("0.333")
