@@ -76,9 +76,6 @@ def _release(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         except ReleaseError as error:
             print(f"attncourse release: {error}", file=sys.stderr)
             return 1
-        except KeyboardInterrupt:
-            print("\nattncourse book: interrupted; the next build starts anew", file=sys.stderr)
-            return 130
         return 0
 
     command.set_defaults(run=run)

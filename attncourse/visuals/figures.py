@@ -100,7 +100,7 @@ def heat(
             f"{list(matrix.shape)} from {matrix.min().item():.3g} to {matrix.max().item():.3g}"
         )
     height, width = matrix.shape
-    strongest = 0.7  # of the full colour: the numbers written on it stay readable
+    strongest = 0.5  # of the full colour: numbers on it stay readable, in light and in dark
     for i in range(height):
         for j in range(width):
             axes.add_patch(

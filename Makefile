@@ -1,0 +1,32 @@
+# Two commands: `make book` builds the book, `make test` tests everything. Both set up .venv first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: book test check benchmark
+
+book: .venv/.book-installed
+	@$(BIN)/attncourse book
+
+test: .venv/.test-installed
+	@$(BIN)/pytest
+
+# What the continuous integration also checks: form, types and spelling.
+check: .venv/.test-installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+
+# Ratios to torch's own functions, measured in one run; on a quiet machine.
+benchmark: .venv/.test-installed
+	$(BIN)/pytest tests/benchmarks --benchmark-quiet
+
+# .venv/.book-installed installs the extra `book`; the stamp is written once pip has succeeded.
+.venv/.%-installed: pyproject.toml constraints.txt | $(BIN)/pip
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	@touch $@
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("The course needs Python 3.11 or later; $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12" % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv

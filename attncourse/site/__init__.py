@@ -1,0 +1,1 @@
+"""The published book: its build, its Sphinx extension, its pictures and what its pages carry."""

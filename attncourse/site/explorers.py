@@ -1,0 +1,74 @@
+"""The explorers in a static page: their modules as one classic script that mounts them.
+
+A page opened from ``file://`` may not load ES modules, so they are joined into a script that it
+may load. The modules stay as anywidget runs them in a notebook: they import nothing and have one
+``export default``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+
+from attncourse.visuals.explorers.base import module_names, module_source
+
+MOUNT = Path(__file__).with_name("mount.js")
+SCRIPT = "attn-explorers.js"
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+
+_STATEMENT = re.compile(r"^(?:import\b(?!\s*[.(])|export\b).*", re.MULTILINE)
+_EXPORT = re.compile(r"^export\s+default\s+", re.MULTILINE)
+
+
+def bundle(modules: dict[str, str]) -> str:
+    """The modules, by explorer's name, and the code that mounts them, as one classic script.
+
+    Raises ExtensionError for a module that imports something or does not export one default.
+    """
+    parts = ['(() => {\n"use strict";\nconst explorers = {};\n']
+    for name, code in modules.items():
+        for statement in _STATEMENT.findall(code):
+            if not _EXPORT.match(statement):
+                raise ExtensionError(
+                    f"the explorer {name} says {statement!r}. It must stand alone: no import, and "
+                    "`export default { render };` as its only export."
+                )
+        exports = len(_EXPORT.findall(code))
+        if exports != 1:
+            raise ExtensionError(
+                f"the explorer {name} has {exports} lines that begin with `export default`; "
+                "it needs exactly one: `export default { render };`."
+            )
+        code = _EXPORT.sub(f"explorers[{json.dumps(name)}] = ", code)
+        # A function of its own, so that two explorers may both have a `softmax`.
+        parts.append(f"(() => {{\n{code}\n}})();\n")
+    return "".join([*parts, MOUNT.read_text(encoding="utf-8"), "})();\n"])
+
+
+def write_script(app: Sphinx) -> None:
+    """Write the script below the site's ``_static`` (Sphinx event builder-inited)."""
+    script = Path(app.outdir) / "_static" / SCRIPT
+    script.parent.mkdir(parents=True, exist_ok=True)
+    modules = {name: module_source(name) for name in module_names()}
+    script.write_text(bundle(modules), encoding="utf-8")
+
+
+def load_script(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Load the script in a page that has an explorer (Sphinx event html-page-context)."""
+    if "attn-mount" in context.get("body", ""):
+        app.add_js_file(SCRIPT, defer="defer")
+    # myst-nb writes each widget's state into the page, its code included, for a widget manager.
+    # There is none, and the mount's own element has the state that it needs.
+    context["script_files"] = [
+        script
+        for script in context["script_files"]
+        if getattr(script, "attributes", {}).get("type") != WIDGET_STATE
+    ]

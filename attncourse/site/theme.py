@@ -1,0 +1,66 @@
+"""The book's own dress over the theme: templates, colours, and repairs of the HTML it is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.config import Config
+
+from attncourse.visuals.palette import DARK, LIGHT
+
+TEMPLATES = Path(__file__).with_name("templates")
+COLOURS = "attn-colours.css"
+
+
+def use_templates(app: Sphinx, config: Config) -> None:
+    """Put the book's templates before the theme's (Sphinx event config-inited)."""
+    config.templates_path.insert(0, str(TEMPLATES))
+
+
+def write_colours(app: Sphinx) -> None:
+    """Write the palette as custom properties (Sphinx event builder-inited)."""
+    static = Path(app.outdir) / "_static"
+    static.mkdir(parents=True, exist_ok=True)
+    rules = [
+        f"{selector} {{ {' '.join(f'--attn-{name}: {colour};' for name, colour in mode.items())} }}"
+        for selector, mode in ((":root", LIGHT), ('html[data-theme="dark"]', DARK))
+    ]
+    (static / COLOURS).write_text("\n".join(rules) + "\n", encoding="utf-8")
+
+
+# What accessibility checkers reject in every page, and what stands there instead.
+REPAIRS = {
+    # myst-nb: the name of a button must contain what is written on it.
+    '<summary aria-label="Toggle hidden content">': "<summary>",
+    # docutils: a list whose children are no list items.
+    '<div role="list" class="citation-list">': '<div class="citation-list">',
+    # docutils: a role that ARIA 1.2 gave up.
+    ' role="doc-biblioentry"': "",
+}
+
+
+def repair_body(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Mend the HTML of a page (Sphinx event html-page-context)."""
+    for wrong, right in REPAIRS.items():
+        context["body"] = context.get("body", "").replace(wrong, right)
+
+
+def write_front_door(app: Sphinx) -> None:
+    """Lead from the site's root to the first page in its folder (Sphinx event builder-inited)."""
+    first = f"{app.config.root_doc}.html"
+    (Path(app.outdir) / "index.html").write_text(
+        f'''<!DOCTYPE html>
+<html lang="{app.config.language}">
+<meta charset="utf-8">
+<title>{app.config.html_title}</title>
+<meta http-equiv="refresh" content="0; url={first}">
+<main><h1><a href="{first}">{app.config.html_title}</a></h1></main>
+</html>
+''',
+        encoding="utf-8",
+    )

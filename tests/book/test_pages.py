@@ -1,0 +1,237 @@
+"""The built book as a reader meets it: every page, in a real browser that reaches nobody outside."""
+
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+from conftest import ROOT
+from sphinx_external_toc.parsing import parse_toc_yaml
+
+from attncourse.visuals.palette import DARK, LIGHT
+
+CHAPTERS = [f"{name}.html" for name in parse_toc_yaml(ROOT / "_toc.yml")]
+PAGES = [*CHAPTERS, "search.html", "genindex.html"]
+EXPLORERS = {"book/similarity.html": ["pixel_match"], "book/attention.html": ["live_softmax"]}
+AXE = ROOT / ".build" / "assets" / "node_modules" / "axe-core" / "axe.min.js"
+MEGABYTE = 1_000_000
+
+every_page = pytest.mark.parametrize("where", PAGES)
+both_schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
+
+
+@cache
+def parsed(path: Path) -> BeautifulSoup:
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+def rgb(hexadecimal):
+    return "rgb({}, {}, {})".format(*bytes.fromhex(hexadecimal[1:]))
+
+
+def settle(page):
+    """Wait for formulas and fonts, which arrive after the page itself."""
+    page.evaluate(
+        "async () => { await window.MathJax?.startup?.promise; await document.fonts.ready }"
+    )
+
+
+def violations(page):
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("async () => (await axe.run()).violations")
+    return [
+        f"{v['id']}: {v['help']}\n  {node['html'][:200]}\n  {node['failureSummary']}"
+        for v in found
+        for node in v["nodes"]
+    ]
+
+
+@pytest.mark.browser
+@every_page
+@both_schemes
+def test_a_page_opens_whole_in_light_and_dark(open_page, where, scheme):
+    page = open_page(where, scheme)  # fails at its end for any fault in console or network
+    settle(page)
+    assert page.locator("h1").first.is_visible()
+    assert page.locator("mjx-merror, .math:not(:has(mjx-container))").all_inner_texts() == []
+    paper = {"light": LIGHT, "dark": DARK}[scheme]["paper"]
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == rgb(paper)
+
+
+@pytest.mark.browser
+@every_page
+@both_schemes
+@pytest.mark.parametrize("width", [1440, 390])
+def test_axe_finds_no_violation(open_page, where, scheme, width):
+    page = open_page(where, scheme, width=width)
+    settle(page)
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    page.wait_for_timeout(400)  # the theme makes what scrolls reachable a moment after a change
+    assert violations(page) == []
+
+
+@pytest.mark.browser
+@every_page
+def test_nothing_sticks_out_of_a_narrow_screen(open_page, where):
+    page = open_page(where, width=390)
+    settle(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.browser
+@every_page
+def test_the_first_visit_loads_at_most_three_megabytes(open_page, where):
+    page = open_page(where)
+    settle(page)
+    sizes = page.evaluate(
+        """Object.fromEntries(
+            [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+            .map(each => [each.name, each.encodedBodySize]))"""
+    )
+    assert 0 < sum(sizes.values()) <= 3 * MEGABYTE, sizes
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("where", CHAPTERS)
+def test_a_page_opened_from_a_file_is_the_same(open_page, site, where):
+    page = open_page(site / where)
+    settle(page)
+    formulas = len(parsed(site / where).select("article .math"))
+    assert page.locator("article mjx-container").count() >= formulas
+    assert page.evaluate("document.fonts.check('16px \"Source Serif 4 Variable\"')")
+    for mount in page.locator(".attn-mount").all():
+        assert mount.locator("input, button").count() > 0
+
+
+@pytest.mark.browser
+@both_schemes
+@pytest.mark.parametrize(("where", "names"), EXPLORERS.items())
+def test_an_explorer_in_a_page_answers_to_a_key(open_page, where, names, scheme):
+    page = open_page(where, scheme)
+    for name in names:
+        explorer = page.locator(f'.attn-mount[data-explorer="{name}"]').first
+        before = explorer.inner_text()
+        explorer.locator('input[type="range"]').first.press("ArrowLeft")
+        assert explorer.inner_text() != before
+
+
+@pytest.mark.browser
+def test_the_reader_can_leave_the_systems_scheme_and_it_stays_left(open_page):
+    page = open_page("book/index.html", "light")
+    seen = set()
+    for _ in range(3):
+        page.locator(".theme-switch-button").click()
+        seen.add(page.evaluate("document.documentElement.dataset.mode"))
+    assert seen == {"light", "dark", "auto"}
+    while page.evaluate("document.documentElement.dataset.mode") != "dark":
+        page.locator(".theme-switch-button").click()
+    page.goto(page.url.replace("index", "similarity"))
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == rgb(DARK["paper"])
+
+
+@pytest.mark.browser
+def test_on_a_narrow_screen_chapters_sections_and_search_are_a_button_away(open_page):
+    page = open_page("book/similarity.html", width=390)
+    assert not page.get_by_role("link", name="Bibliography").is_visible()
+    page.get_by_role("button", name="Chapters").click()
+    page.get_by_role("link", name="Bibliography").wait_for()
+    assert page.get_by_role("button", name="Search").is_visible()
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="On this page").click()
+    page.get_by_role("navigation", name="On this page").wait_for()
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+k")
+    page.get_by_role("searchbox").wait_for()
+    assert violations(page) == []
+
+
+@pytest.mark.browser
+def test_search_finds_a_chapter(open_page):
+    page = open_page("book/index.html")
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("searchbox").fill("softmax")
+    page.keyboard.press("Enter")
+    page.wait_for_selector('#search-results a[href*="attention.html"]')
+
+
+@pytest.mark.browser
+def test_the_root_of_the_site_leads_to_the_first_page(open_page):
+    page = open_page("index.html")
+    page.wait_for_url("**/book/index.html")
+
+
+@every_page
+def test_a_page_has_one_way_to_search_and_one_first_heading(site, where):
+    page = parsed(site / where)
+    assert len(page.select(".search-button__button")) == 1
+    assert len(page.select("h1")) == 1
+
+
+@every_page
+def test_links_lead_somewhere(site, where):
+    broken = []
+    for tag in parsed(site / where).find_all(["a", "link", "script", "img", "source"]):
+        address = tag.get("href") or tag.get("src")
+        if not address or (tag.name == "a" and address.startswith(("http:", "https:", "mailto:"))):
+            continue
+        parts = urlsplit(address)
+        if parts.scheme or parts.netloc:
+            broken.append(f"{address} is loaded from outside")
+            continue
+        target = (site / where).parent / unquote(parts.path) if parts.path else site / where
+        if not target.is_file():
+            broken.append(f"{address} is no file")
+        elif parts.fragment and not parsed(target.resolve()).find(id=unquote(parts.fragment)):
+            broken.append(f"{address} is no place in that page")
+    assert not broken, "\n".join(broken)
+
+
+@every_page
+def test_every_picture_says_what_it_shows(site, where):
+    page = parsed(site / where)
+    silent = [
+        str(picture)[:200]
+        for picture in page.select("img, svg, canvas")
+        if not picture.find_parent(attrs={"aria-hidden": "true"})
+        and not picture.find_parent(attrs={"role": "img", "aria-label": True})
+        and picture.get("aria-hidden") != "true"
+        and not (picture.get("alt") or picture.get("aria-label") or "").strip()
+    ]
+    assert not silent, "\n".join(silent)
+
+
+@pytest.mark.parametrize("where", CHAPTERS)
+def test_a_page_that_ran_says_on_what(site, where):
+    page = parsed(site / where)
+    if page.select(".cell_output"):
+        assert page.select_one(".attn-ran-on").text.startswith("This page ran on: ")
+
+
+@every_page
+def test_no_widget_manager_is_loaded_or_fed(site, where):
+    page = (site / where).read_text(encoding="utf-8")
+    assert "require.js" not in page
+    assert "widget-state+json" not in page
+    assert "thebe" not in page.lower()
+
+
+def test_explorers_are_where_the_book_promises_them(site):
+    for where, names in EXPLORERS.items():
+        mounts = [m["data-explorer"] for m in parsed(site / where).select(".attn-mount")]
+        assert set(names) <= set(mounts)
+
+
+def test_pages_carry_no_path_of_the_machine_that_built_them(site):
+    for path in site.rglob("*.html"):
+        assert str(ROOT) not in path.read_text(encoding="utf-8"), path
+
+
+def test_cover_and_favicon_are_drawn(site):
+    width, height = (
+        int.from_bytes((site / "_static/cover.png").read_bytes()[a : a + 4]) for a in (16, 20)
+    )
+    assert (width, height) == (1200, 630)
+    assert "<circle" in (site / "_static/favicon.svg").read_text()

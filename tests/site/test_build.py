@@ -1,0 +1,205 @@
+"""`attncourse book`: what it runs again, what it refuses, and that it never claims too much."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import COMMAND, ROOT
+
+FRONT_MATTER = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n"
+
+
+def chapter(title, code):
+    return f"{FRONT_MATTER}# {title}\n\n```{{code-cell}} python\n{code}\n```\n"
+
+
+def counting(name):
+    """A cell that leaves a line in a file each time it is run."""
+    return f'print("{name}", file=open("../runs.txt", "a"))\nprint("output of {name}")'
+
+
+@pytest.fixture
+def course(site, tmp_path):
+    """A course of two small chapters, with the real configuration and the assets of the real one."""
+    root = tmp_path / "course"
+    (root / "book").mkdir(parents=True)
+    for name in ("_config.yml", "constraints.txt", "book/references.bib"):
+        shutil.copy(ROOT / name, root / name)
+    shutil.copytree(ROOT / "book" / "_static", root / "book" / "_static")
+    (root / ".build").mkdir()
+    (root / ".build" / "assets").symlink_to(ROOT / ".build" / "assets")
+    (root / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/index\nchapters:\n  - file: book/second\n"
+    )
+    (root / "book" / "index.md").write_text(chapter("First", counting("first")))
+    (root / "book" / "second.md").write_text(chapter("Second", counting("second")))
+    return root
+
+
+def book(root, **environment):
+    return subprocess.run(
+        [COMMAND, "book"],
+        cwd=root,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def runs(root):
+    """The chapters run since the last call."""
+    record = root / "runs.txt"
+    names = record.read_text().split() if record.exists() else []
+    record.unlink(missing_ok=True)
+    return names
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_only_what_changed_is_run_again(course):
+    first = book(course)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert runs(course) == ["first", "second"]
+    page = course / "_build" / "html" / "index.html"
+    assert f"was built in {first.stdout.split('was built in ')[1].split()[0]} s" in first.stdout
+    assert page.as_uri() in first.stdout
+    assert page.is_file()
+
+    again = book(course)
+    assert again.returncode == 0
+    assert "is up to date" in again.stdout
+    assert "Sphinx" not in again.stdout
+    assert page.as_uri() in again.stdout
+    assert runs(course) == []
+
+    edit(course / "book" / "second.md", "# Second", "# Second, with other prose")
+    assert book(course).returncode == 0
+    assert runs(course) == []
+    assert "with other prose" in (course / "_build/html/book/second.html").read_text()
+
+    edit(course / "book" / "second.md", "output of second", "another output")
+    assert book(course).returncode == 0
+    assert runs(course) == ["second"]
+    assert "another output" in (course / "_build/html/book/second.html").read_text()
+
+    (course / "constraints.txt").write_text("torch==0.0.0\n")
+    assert book(course).returncode == 0
+    assert runs(course) == ["first", "second"]
+    assert len(list((course / "_build" / "executed").iterdir())) == 1
+
+
+def test_a_failing_cell_fails_every_build_until_it_is_mended(course):
+    second = course / "book" / "second.md"
+    edit(second, 'print("output of second")', 'raise ValueError("seven is no even number")')
+    for _ in range(2):
+        failed = book(course)
+        assert failed.returncode == 1
+        assert "book/second.md: WARNING: Executing notebook failed" in failed.stdout
+        assert "ValueError: seven is no even number" in failed.stdout
+        assert "\x1b[" not in failed.stdout
+        assert "attncourse book: the book was not built" in failed.stderr
+        assert "Traceback" not in failed.stderr
+    edit(second, 'raise ValueError("seven is no even number")', "print(7)")
+    runs(course)
+    assert book(course).returncode == 0
+    assert runs(course) == ["second"]
+
+
+MISTAKES = {
+    "{cite:p}`nobody1999nothing`": "nobody1999nothing",
+    "[a chapter](nowhere.md)": "nowhere.md",
+    "{doc}`lost`": "lost",
+    "![no such picture](nowhere.png)": "nowhere.png",
+    "[a place](#no-such-place)": "no-such-place",
+    "```{code-cell} python\nimport sys; print('careful', file=sys.stderr)\n```": "stderr",
+}
+
+
+def test_every_mistake_in_a_page_fails_the_build_and_is_named(course):
+    (course / "book" / "index.md").write_text(
+        "\n\n".join([f"{FRONT_MATTER}# First", *MISTAKES]), encoding="utf-8"
+    )
+    failed = book(course)
+    assert failed.returncode == 1
+    complaints = [line for line in failed.stdout.splitlines() if "book/index.md" in line]
+    for mistake, named in MISTAKES.items():
+        assert any(named in line for line in complaints), f"{mistake} went unseen"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills a process group")
+def test_after_a_killed_build_nothing_claims_to_be_up_to_date(course):
+    assert book(course).returncode == 0
+    runs(course)
+    edit(
+        course / "book" / "second.md",
+        'print("output of second")',
+        'import time\nopen("../started", "w").close()\ntime.sleep(600)',
+    )
+    building = subprocess.Popen(
+        [COMMAND, "book"], cwd=course, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not (course / "started").exists():
+        assert building.poll() is None, "the build ended before its cell began"
+        assert time.monotonic() < deadline, "the cell never began"
+        time.sleep(0.1)
+    os.killpg(building.pid, signal.SIGKILL)
+    building.wait()
+    edit(course / "book" / "second.md", "\ntime.sleep(600)", "")
+    runs(course)
+    after = book(course)
+    assert after.returncode == 0, after.stdout
+    assert "was built" in after.stdout
+    assert runs(course) == ["second"]
+
+
+def test_repository_links_are_there_for_a_fork_that_names_itself_and_for_no_one_else(course):
+    fork = "https://github.com/someone/fork"
+    assert book(course).returncode == 0
+    assert "github.com" not in (course / "_build/html/book/second.html").read_text()
+    named = book(course, BOOK_REPOSITORY_URL=f"{fork}.git", BOOK_REPOSITORY_BRANCH="draft")
+    assert named.returncode == 0, named.stdout
+    page = (course / "_build/html/book/second.html").read_text()
+    assert f'href="{fork}"' in page
+    assert f"{fork}/blob/draft/book/second.md" in page
+    assert f"{fork}/issues/new" in page
+    assert runs(course) == ["first", "second"]
+
+    wrong = book(course, BOOK_REPOSITORY_URL="someone/fork")
+    assert wrong.returncode == 1
+    assert "BOOK_REPOSITORY_URL is 'someone/fork'" in wrong.stdout
+
+
+def test_jupyter_book_alone_builds_too_and_says_what_to_run_when_assets_are_missing(course):
+    jupyter_book = [str(COMMAND.with_name("jupyter-book")), "build", "-W", "-n", "."]
+    built = subprocess.run(jupyter_book, cwd=course, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (course / ".build" / "assets").unlink()
+    (course / "_build" / "html" / "index.html").unlink()
+    bare = subprocess.run(jupyter_book, cwd=course, capture_output=True, text=True)
+    assert bare.returncode != 0
+    assert "Run `attncourse book`, which fetches them" in bare.stdout + bare.stderr
+
+
+def test_a_folder_without_a_course_is_refused(tmp_path):
+    refused = book(tmp_path)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"attncourse book: {tmp_path} holds no course")
+    assert "_config.yml, _toc.yml, book is missing" in refused.stderr
+    assert "root folder of a clone" in refused.stderr
+    assert not list(Path(tmp_path).iterdir())
+
+
+def test_help_says_what_a_newcomer_asks():
+    said = subprocess.run([COMMAND, "book", "--help"], capture_output=True, text=True).stdout
+    said = " ".join(said.split())
+    for answer in ("_build/html", "fonts and MathJax", "only the chapters whose cells changed"):
+        assert answer in said
