@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from correct_answers import ANSWERS
+from grading.correct_answers import ANSWERS
 
 from attncourse.grading import check, items
 from attncourse.grading.declaring import Draw
