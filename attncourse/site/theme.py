@@ -24,11 +24,16 @@ def write_colours(app: Sphinx) -> None:
     """Write the palette as custom properties (Sphinx event builder-inited)."""
     static = Path(app.outdir) / "_static"
     static.mkdir(parents=True, exist_ok=True)
-    rules = [
-        f"{selector} {{ {' '.join(f'--attn-{name}: {colour};' for name, colour in mode.items())} }}"
-        for selector, mode in ((":root", LIGHT), ('html[data-theme="dark"]', DARK))
-    ]
-    (static / COLOURS).write_text("\n".join(rules) + "\n", encoding="utf-8")
+    light, dark = (
+        " ".join(f"--attn-{name}: {colour};" for name, colour in mode.items())
+        for mode in (LIGHT, DARK)
+    )
+    (static / COLOURS).write_text(
+        f":root {{ {light} }}\n"
+        # Paper is white, whatever the screen is.
+        f'@media screen {{ html[data-theme="dark"] {{ {dark} }} }}\n',
+        encoding="utf-8",
+    )
 
 
 # What accessibility checkers reject in every page, and what stands there instead.

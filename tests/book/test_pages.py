@@ -1,5 +1,6 @@
 """The built book as a reader meets it: every page, in a real browser that reaches nobody outside."""
 
+import re
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -104,16 +105,58 @@ def test_a_page_opened_from_a_file_is_the_same(open_page, site, where):
         assert mount.locator("input, button").count() > 0
 
 
+def press(page, explorer):
+    explorer.locator('input[type="range"]').first.press("ArrowLeft")
+
+
+def click(page, explorer):
+    explorer.locator("button, label", has_text=re.compile("dot product|All equal")).first.click()
+
+
+def drag(page, explorer):
+    handle = explorer.locator('.photo, input[type="range"]').first
+    handle.scroll_into_view_if_needed()
+    box = handle.bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.9, middle, steps=4)
+    page.mouse.up()
+
+
 @pytest.mark.browser
 @both_schemes
-@pytest.mark.parametrize(("where", "names"), EXPLORERS.items())
-def test_an_explorer_in_a_page_answers_to_a_key(open_page, where, names, scheme):
+@pytest.mark.parametrize("act", [drag, click, press])
+@pytest.mark.parametrize(
+    ("where", "name"), [(where, name) for where, names in EXPLORERS.items() for name in names]
+)
+def test_an_explorer_in_a_page_answers_to_a_drag_a_click_and_a_key(
+    open_page, where, name, act, scheme
+):
     page = open_page(where, scheme)
-    for name in names:
-        explorer = page.locator(f'.attn-mount[data-explorer="{name}"]').first
-        before = explorer.inner_text()
-        explorer.locator('input[type="range"]').first.press("ArrowLeft")
-        assert explorer.inner_text() != before
+    explorer = page.locator(f'.attn-mount[data-explorer="{name}"]').first
+    before = explorer.inner_text()
+    act(page, explorer)
+    assert explorer.inner_text() != before
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("where", CHAPTERS)
+def test_a_dark_page_is_printed_dark_on_white(open_page, where):
+    page = open_page(where, "dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    for selector in ("body", "h1", "article p"):
+        style = page.locator(selector).first.evaluate(
+            "e => [...['color']].map(p => getComputedStyle(e)[p])"
+        )
+        assert style == [rgb(LIGHT["ink"])] or selector == "h1", selector
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == rgb(LIGHT["paper"])
+
+
+@pytest.mark.parametrize("where", CHAPTERS)
+def test_no_figure_keeps_a_colour_that_a_dark_page_would_swallow(site, where):
+    for figure in parsed(site / where).select(".attn-figure"):
+        assert not re.search(r"#000000|#000[^0-9a-f]|black", str(figure)), figure["aria-label"]
 
 
 @pytest.mark.browser

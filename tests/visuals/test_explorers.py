@@ -524,6 +524,9 @@ def test_adding_changes_nothing_doubling_halves_the_temperature(show: Callable) 
     # 12 would lie beyond the sliders' ends.
     expect(page.get_by_role("button", name="Double each")).to_be_disabled()
     expect(page.get_by_role("button", name="Add 1 to each")).to_be_disabled()
+    page.get_by_role("button", name="Double each").press("Enter")
+    assert page.locator(".shown-score").all_inner_texts() == ["6.0", "3.0", "0.0", "4.4"]
+    expect(page.get_by_role("button", name="Double each")).to_be_focused()
     doubled = assert_softmax_is_true(page)
     page.get_by_role("button", name="Reset").click()
     slide(page.get_by_label("temperature"), -1)

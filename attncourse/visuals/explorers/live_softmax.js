@@ -109,7 +109,9 @@ function render({ model, el }) {
     button: h("button", {
       type: "button",
       onclick: () => {
-        setScores(change(model.get("scores")));
+        const next = change(model.get("scores"));
+        if (!fits(next)) return;
+        setScores(next);
         announce.later();
       },
     }, text),
@@ -150,7 +152,10 @@ function render({ model, el }) {
     if (picture) {
       output.textContent = `(${picture.draw(weights).map((m) => signed(m, 2)).join(", ")})`;
     }
-    for (const { button, change } of actions) button.disabled = !fits(change(scores));
+    // Not `disabled`: a button that disables itself when pressed would lose the keyboard's focus.
+    for (const { button, change } of actions) {
+      button.setAttribute("aria-disabled", String(!fits(change(scores))));
+    }
   };
 
   const head = (text, column) => h("span", { class: "head", style: `grid-column: ${column}` }, text);

@@ -39,7 +39,8 @@ function digits(x) {
   return x.toFixed(decimals);
 }
 const percent = (w) => (w > 0 && w < 1e-6 ? "< 0.0001\u00a0%" : `${digits(100 * w)}\u00a0%`);
-const signed = (x, decimals) => x.toFixed(decimals).replace("-", "\u2212");
+const signed = (x, decimals) =>
+  (Number(x.toFixed(decimals)) + 0).toFixed(decimals).replace("-", "\u2212"); // + 0: no minus zero
 
 /** Show `text`, and keep the exact number with it for whoever reads the page by machine. */
 function show(data, number, text) {
