@@ -25,6 +25,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from attncourse.checks import (
+    all_finite,
+    broadcast,
+    check_features,
+    check_finite,
+    check_float_tensor,
+    check_leading,
+    check_same_kind,
+    check_size,
+    count_bad,
+    shape_of,
+    type_name,
+)
+
 Projections = Literal["raw", "shared", "tied_qk", "tied_kv", "separate"]
 
 
@@ -39,8 +53,8 @@ def cosine_affinity(x: Tensor, y: Tensor | None = None) -> Tensor:
         y: ``[..., T_k, D]``; ``x`` itself when left out.
 
     Returns:
-        ``[..., T_q, T_k]`` with values in [-1, 1]. A zero vector has no direction: its
-        cosine with anything is 0, never NaN, and so is its gradient.
+        ``[..., T_q, T_k]`` with values in [-1, 1], up to rounding. A zero vector has no
+        direction: its cosine with anything is 0, never NaN, and so is its gradient.
 
     Raises:
         TypeError: an argument is no floating-point tensor, or the two differ in dtype.
@@ -63,17 +77,18 @@ def dot_affinity(x: Tensor, y: Tensor | None = None) -> Tensor:
 
 def _checked_pair(x: Tensor, y: Tensor | None) -> Tensor:
     """Check the two arguments of an affinity; return ``y``, or ``x`` in its place."""
-    _check_features("x", x)
+    check_features("x", x)
     if y is None or y is x:
         return x
-    _check_features("y", y)
-    _check_same_kind("x", x, "y", y)
+    check_features("y", y)
+    check_same_kind("x", x, "y", y)
     if x.shape[-1] != y.shape[-1]:
         raise ValueError(
-            f"x and y must have the same number of features: x is {_shape(x)}, y is {_shape(y)}; "
+            f"x and y must have the same number of features: "
+            f"x is {shape_of(x)}, y is {shape_of(y)}; "
             f"the last dimensions are {x.shape[-1]} and {y.shape[-1]}"
         )
-    _check_leading(x=x, y=y)
+    check_leading(x=x, y=y)
     return y
 
 
@@ -106,14 +121,14 @@ def attention_weights(scores: Tensor, mask: Tensor | None = None) -> Tensor:
         TypeError: ``scores`` is no floating-point tensor, or ``mask`` is not boolean.
         ValueError: ``scores`` has NaN or ``+inf``, or ``mask`` does not broadcast to it.
     """
-    _check_float_tensor("scores", scores, minimum_dimensions=1)
-    all_finite = _all_finite(scores)
-    if not all_finite and bool((scores.isnan() | scores.isposinf()).any()):
-        bad = _count_bad(scores.masked_fill(scores.isneginf(), 0))
+    check_float_tensor("scores", scores, "[..., T_k]", minimum_dimensions=1)
+    finite = all_finite(scores)
+    if not finite and bool((scores.isnan() | scores.isposinf()).any()):
+        bad = count_bad(scores.masked_fill(scores.isneginf(), 0))
         raise ValueError(f"scores must not contain NaN or +inf; {bad}")
     if mask is not None:
         _check_mask(mask, scores.shape, "the shape of scores", scores)
-    return _weights(scores, mask, may_have_minus_inf=not all_finite)
+    return _weights(scores, mask, may_have_minus_inf=not finite)
 
 
 def _weights(scores: Tensor, mask: Tensor | None, *, may_have_minus_inf: bool = False) -> Tensor:
@@ -179,11 +194,13 @@ def attend(
             are aligned from the right, as everywhere in torch.
         scale: factor on the scores; 1/√d_k when left out.
         return_weights: also return the weights. They cost ``T_q × T_k`` numbers of memory;
-            without them torch's fused kernel is used, which never stores them.
+            without them torch's fused kernel is used, which never stores them, but has no
+            second derivative.
 
     Returns:
         The output ``[..., T_q, d_v]``, or ``(output, weights)`` with weights
-        ``[..., T_q, T_k]``. A query that may attend to nothing gets zeros, never NaN.
+        ``[..., T_q, T_k]``, whose leading dimensions are those of query and key. A query that
+        may attend to nothing gets zeros, never NaN. Scores too large for their dtype give NaN.
 
     Raises:
         TypeError: an argument is no floating-point tensor, dtypes differ, mask is not boolean.
@@ -208,8 +225,11 @@ def _attend(
         scale = 1 / math.sqrt(query.shape[-1])
     if not return_weights:
         return _attend_fused(query, key, value, mask, scale)
+    if query.dtype in (torch.float16, torch.bfloat16):
+        # As the fused kernel does: scores of half precision overflow, or lose their differences.
+        query, key = query.float(), key.float()
     # Scaling the query costs T_q × d_k products, scaling the scores T_q × T_k.
-    weights = _weights((query * scale) @ key.mT, mask)
+    weights = _weights((query * scale) @ key.mT, mask).to(value.dtype)
     return weights @ value, weights
 
 
@@ -229,7 +249,7 @@ def _attend_fused(
     if query.ndim == key.ndim == value.ndim == 4 and (mask is None or mask.ndim in (2, 4)):
         output = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
     else:
-        leading = _broadcast(query.shape[:-2], key.shape[:-2], value.shape[:-2])
+        leading = broadcast(query.shape[:-2], key.shape[:-2], value.shape[:-2])
         if mask is not None and mask.ndim > 2:
             mask = _as_four_dimensional(mask, leading)
         elif mask is not None:
@@ -271,7 +291,8 @@ class _MultiHead(nn.Module):
 
     def _split_heads(self, x: Tensor) -> Tensor:
         """``[..., T, h·d_head]`` -> ``[..., h, T, d_head]``."""
-        return x.view(*x.shape[:-1], self.num_heads, -1).transpose(-2, -3)
+        d_head = x.shape[-1] // self.num_heads  # said outright: -1 has no answer for an empty batch
+        return x.view(*x.shape[:-1], self.num_heads, d_head).transpose(-2, -3)
 
     def _merge_heads(self, x: Tensor) -> Tensor:
         """``[..., h, T, d_v]`` -> ``[..., T, h·d_v]``."""
@@ -416,7 +437,7 @@ class SelfAttention(_MultiHead):
         mha = multihead_attention
         if not isinstance(mha, nn.MultiheadAttention):
             raise TypeError(
-                f"multihead_attention must be a torch.nn.MultiheadAttention, got {_type(mha)}"
+                f"multihead_attention must be a torch.nn.MultiheadAttention, got {type_name(mha)}"
             )
         for unsupported, setting in (
             (mha.dropout != 0, f"dropout={mha.dropout}"),
@@ -551,7 +572,7 @@ class CrossAttention(_MultiHead):
         d_v: int | None = None,
         bias: bool = False,
     ) -> None:
-        _check_size("d_context", d_context)
+        check_size("d_context", d_context)
         d_k, d_v = _head_sizes("d_query", d_query, num_heads, d_k, d_v)
         super().__init__(num_heads, d_k, d_v)
         self.d_query, self.d_context = d_query, d_context
@@ -621,7 +642,7 @@ class CrossAttention(_MultiHead):
         if x.shape[:-2] != context.shape[:-2]:
             raise ValueError(
                 f"x and context must have the same leading dimensions; "
-                f"x is {_shape(x)}, context is {_shape(context)}"
+                f"x is {shape_of(x)}, context is {shape_of(context)}"
             )
         mask = self._mask_for_heads(mask, x, context.shape[-2])
         query = self.query_proj(x)
@@ -639,110 +660,29 @@ class CrossAttention(_MultiHead):
 # ---------------------------------------------------------------- checks of arguments
 
 
-def _type(value: object) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
-
-
-def _shape(x: Tensor) -> str:
-    return str(list(x.shape))
-
-
-def _check_float_tensor(name: str, x: object, *, minimum_dimensions: int) -> None:
-    if not isinstance(x, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {_type(x)}")
-    if not x.dtype.is_floating_point:
-        raise TypeError(
-            f"{name} must be a floating-point tensor, got {x.dtype}; convert it with {name}.float()"
-        )
-    if x.ndim < minimum_dimensions:
-        wanted = {1: "[..., T_k]", 2: "[..., T, D]"}[minimum_dimensions]
-        raise ValueError(f"{name} must have shape {wanted}, got {_shape(x)}")
-
-
-def _all_finite(*tensors: Tensor) -> bool:
-    """Whether the tensors are free of NaN and infinities, in one cheap pass where they are."""
-    if torch.compiler.is_compiling():  # the answer decides about an error, not about a result
-        return True
-    # A finite sum has finite terms. An infinite one may still have: the sum can overflow.
-    total = sum(x.detach().sum() for x in tensors)
-    return math.isfinite(total) or all(bool(x.isfinite().all()) for x in tensors)
-
-
-def _check_features(name: str, x: Tensor) -> None:
-    _check_float_tensor(name, x, minimum_dimensions=2)
-    _check_finite(name, x)
-
-
-def _check_finite(name: str, x: Tensor) -> None:
-    if not _all_finite(x):
-        raise ValueError(f"{name} must not contain NaN or infinite values; {_count_bad(x)}")
-
-
-def _count_bad(x: Tensor) -> str:
-    bad = (~x.detach().isfinite()).nonzero()
-    return f"it has {len(bad)} in {x.numel()} numbers, the first at index {bad[0].tolist()}"
-
-
-def _check_same_kind(name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:
-    if a.dtype != b.dtype:
-        raise TypeError(
-            f"{name_a} and {name_b} must have the same dtype; "
-            f"{name_a} is {a.dtype}, {name_b} is {b.dtype}"
-        )
-    if a.device != b.device:
-        raise ValueError(
-            f"{name_a} and {name_b} must be on the same device; "
-            f"{name_a} is on {a.device}, {name_b} on {b.device}"
-        )
-
-
-def _broadcast(*shapes: Sequence[int]) -> tuple[int, ...]:
-    """What ``torch.broadcast_shapes`` gives; that one imports sympy, a third of a second."""
-    if all(shape == shapes[0] for shape in shapes):
-        return tuple(shapes[0])
-    result = [1] * max(map(len, shapes))
-    for shape in shapes:
-        for i, size in enumerate(reversed(shape), start=1):
-            if size != 1 and result[-i] not in (1, size):
-                raise ValueError(f"{shapes} do not broadcast")
-            result[-i] = size if size != 1 else result[-i]
-    return tuple(result)
-
-
-def _check_leading(**tensors: Tensor) -> tuple[int, ...]:
-    """The leading dimensions that the tensors broadcast to."""
-    try:
-        return _broadcast(*(x.shape[:-2] for x in tensors.values()))
-    except ValueError:
-        given = ", ".join(f"{name} is {_shape(x)}" for name, x in tensors.items())
-        raise ValueError(
-            f"the leading dimensions of {' and '.join(tensors)} must be equal or broadcast; {given}"
-        ) from None
-
-
 def _check_attend(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float | None
 ) -> None:
     arguments = (("query", query), ("key", key), ("value", value))
     for name, x in arguments:
-        _check_float_tensor(name, x, minimum_dimensions=2)
-    _check_same_kind("query", query, "key", key)
-    _check_same_kind("query", query, "value", value)
+        check_float_tensor(name, x, "[..., T, D]", minimum_dimensions=2)
+    check_same_kind("query", query, "key", key)
+    check_same_kind("query", query, "value", value)
     if query.shape[-1] != key.shape[-1] or query.shape[-1] == 0:
         raise ValueError(
             f"query and key must have the same number of features d_k, at least one; "
-            f"query is {_shape(query)}, key is {_shape(key)}"
+            f"query is {shape_of(query)}, key is {shape_of(key)}"
         )
     if key.shape[-2] != value.shape[-2]:
         raise ValueError(
             f"key and value must have the same length T_k, one value per key; "
-            f"key is {_shape(key)}, value is {_shape(value)}"
+            f"key is {shape_of(key)}, value is {shape_of(value)}"
         )
-    leading = _check_leading(query=query, key=key, value=value)
+    leading = check_leading(query=query, key=key, value=value)
     # The fused kernel may answer NaN in a query with zeros, so the output would not tell.
-    if not _all_finite(query, key, value):
+    if not all_finite(query, key, value):
         for name, x in arguments:
-            _check_finite(name, x)
+            check_finite(name, x)
     if mask is not None:
         shape = (*leading, query.shape[-2], key.shape[-2])
         _check_mask(mask, shape, "[..., T_q, T_k]", query)
@@ -752,7 +692,7 @@ def _check_attend(
 
 def _check_mask(mask: object, shape: Sequence[int], meaning: str, like: Tensor) -> None:
     if not isinstance(mask, Tensor):
-        raise TypeError(f"mask must be a boolean torch.Tensor, got {_type(mask)}")
+        raise TypeError(f"mask must be a boolean torch.Tensor, got {type_name(mask)}")
     if mask.dtype != torch.bool:
         raise TypeError(
             f"mask must be boolean, True = may attend; got {mask.dtype}. "
@@ -761,37 +701,32 @@ def _check_mask(mask: object, shape: Sequence[int], meaning: str, like: Tensor) 
     if mask.device != like.device:
         raise ValueError(f"mask must be on {like.device} like the rest, it is on {mask.device}")
     try:
-        fits = _broadcast(mask.shape, shape) == tuple(shape)
+        fits = broadcast(mask.shape, shape) == tuple(shape)
     except ValueError:
         fits = False
     if not fits:
         raise ValueError(
-            f"mask must broadcast to {meaning} = {list(shape)}, got shape {_shape(mask)}"
+            f"mask must broadcast to {meaning} = {list(shape)}, got shape {shape_of(mask)}"
         )
 
 
 def _check_tokens(name: str, x: Tensor, size_name: str, size: int, weight: Tensor) -> None:
-    _check_features(name, x)
+    check_features(name, x)
     if x.shape[-1] != size:
         raise ValueError(
-            f"{name} must have {size_name} = {size} features in its last dimension, got {_shape(x)}"
+            f"{name} must have {size_name} = {size} features in its last dimension, "
+            f"got {shape_of(x)}"
         )
-    _check_same_kind(name, x, "the layer's weights", weight)
-
-
-def _check_size(name: str, size: object) -> None:
-    if isinstance(size, bool) or not isinstance(size, int):
-        raise TypeError(f"{name} must be a whole number, got {size!r} of type {_type(size)}")
-    if size < 1:
-        raise ValueError(f"{name} must be at least 1, got {size}")
+    if not torch.is_autocast_enabled(x.device.type):  # there, the layer may be given another dtype
+        check_same_kind(name, x, "the layer's weight", weight)
 
 
 def _head_sizes(
     d_name: str, d: int, num_heads: int, d_k: int | None, d_v: int | None
 ) -> tuple[int, int]:
     """d_k and d_v per head, with their defaults filled in."""
-    _check_size(d_name, d)
-    _check_size("num_heads", num_heads)
+    check_size(d_name, d)
+    check_size("num_heads", num_heads)
     if d_k is None:
         if d % num_heads:
             raise ValueError(
@@ -799,7 +734,7 @@ def _head_sizes(
                 f"num_heads={num_heads}; choose another number of heads or give d_k"
             )
         d_k = d // num_heads
-    _check_size("d_k", d_k)
+    check_size("d_k", d_k)
     d_v = d_k if d_v is None else d_v
-    _check_size("d_v", d_v)
+    check_size("d_v", d_v)
     return d_k, d_v

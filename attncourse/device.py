@@ -33,7 +33,9 @@ def seed_everything(seed: int) -> torch.Generator:
         ValueError: ``seed`` is outside that range.
     """
     if isinstance(seed, bool) or not isinstance(seed, int):
-        raise TypeError(f"seed must be a whole number, got {seed!r} of type {type(seed).__name__}")
+        raise TypeError(
+            f"seed must be a whole number (int), got {seed!r} of type {type(seed).__name__}"
+        )
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed must lie in [0, 2**32), got {seed}")
     random.seed(seed)

@@ -576,6 +576,40 @@ def test_order_of_the_context_does_not_matter():
     close(layer(x, context.flip(0)), layer(x, context))
 
 
+# ---------------------------------------------------------------- unusual, but right
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("shape", [(0, 7, 12), (2, 0, 12)], ids=["no batch", "no tokens"])
+def test_a_layer_takes_an_empty_batch_and_an_empty_sequence(mode, shape):
+    output, weights = self_attention(mode)(torch.zeros(shape).double(), return_weights=True)
+    assert output.shape == shape
+    assert weights.shape == (shape[0], 3, shape[1], shape[1])
+
+
+def test_an_empty_context_gives_every_query_zeros():
+    layer = cross_attention()
+    output = layer(normal(0, 2, 6, 12), torch.zeros(2, 0, 10).double())
+    close(output, torch.zeros(2, 6, 12).double())
+
+
+def test_half_precision_gives_the_same_with_and_without_weights_where_its_scores_would_overflow():
+    query = torch.full(
+        (1, 3, 64), 100.0, dtype=torch.float16
+    )  # scores of 80,000; the most is 65,504
+    value = torch.arange(6, dtype=torch.float16).reshape(1, 3, 2)
+    output, weights = attend(query, query, value, return_weights=True)
+    assert output.dtype == weights.dtype == torch.float16
+    torch.testing.assert_close(output, attend(query, query, value))
+    torch.testing.assert_close(output, value.mean(1, keepdim=True).expand(1, 3, 2))
+
+
+def test_layers_follow_one_another_under_autocast():
+    layers = nn.Sequential(SelfAttention(8, num_heads=2), SelfAttention(8, num_heads=2))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert layers(torch.zeros(2, 5, 8)).dtype == torch.bfloat16
+
+
 # ---------------------------------------------------------------- bad input
 
 

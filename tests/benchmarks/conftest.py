@@ -10,7 +10,8 @@ import torch
 
 from attncourse.device import describe, pick_device
 
-ROUNDS = 60
+ROUNDS, WARM_UP = 40, 5
+LINES = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +20,7 @@ def device():
 
 
 @pytest.fixture
-def against(benchmark, device):
+def against(benchmark, device, report):
     """``against(name, peer, ours)`` times ours with pytest-benchmark, the peer in between."""
 
     def finished(function):
@@ -37,18 +38,28 @@ def against(benchmark, device):
 
         benchmark.name = name
         benchmark.pedantic(
-            finished, args=(ours,), setup=time_the_peer, rounds=ROUNDS, warmup_rounds=5
+            finished, args=(ours,), setup=time_the_peer, rounds=ROUNDS, warmup_rounds=WARM_UP
         )
-        benchmark.extra_info["ratio"] = benchmark.stats.stats.median / median(peer_times[5:])
+        ratio = benchmark.stats.stats.median / median(peer_times[WARM_UP:])
+
+        report(f"{ratio:6.3f}  {name}")
 
     return measure
 
 
+@pytest.fixture
+def report(request):
+    """Adds a line to what is said at the end of the run."""
+    return request.config.stash[LINES].append
+
+
+def pytest_configure(config):
+    config.stash[LINES] = []
+
+
 def pytest_terminal_summary(terminalreporter, config):
-    session = getattr(config, "_benchmarksession", None)
-    if session is None or not session.benchmarks:
-        return
-    terminalreporter.section("ratios of medians")
-    terminalreporter.line(f"{describe()}, torch {torch.__version__}")
-    for one in session.benchmarks:
-        terminalreporter.line(f"{one.extra_info['ratio']:6.3f}  {one.name}")
+    if config.stash[LINES]:
+        terminalreporter.section("ratios, medians of one run")
+        terminalreporter.line(f"{describe()}, torch {torch.__version__}")
+        for line in config.stash[LINES]:
+            terminalreporter.line(line)

@@ -1,0 +1,426 @@
+"""The two matrices that a head really has, and what can be asked of them.
+
+A head is ``W_q, W_k, W_v, W_o``, but its scores depend on the first two only through the QK
+circuit ``M = W_qᵀ W_k`` (where to look), and its output on the last two only through the OV
+circuit ``W_o W_v`` (what to move). Many pairs ``W_q, W_k`` make the same M: a change from one to
+another is a change of *gauge*, and a question about the pair is well posed only if its answer
+does not depend on the gauge. Every statistic in this file is such an answer.
+
+Shapes, once for the whole file; ``...`` stands for any leading dimensions, of heads or layers,
+which broadcast:
+
+=============  =======================================================================
+``W_q, W_k``   ``[..., d_k, d_model]``, as in ``nn.Linear`` and ``SelfAttention.W_q``
+``W_v``        ``[..., d_v, d_model]``
+``W_o``        ``[..., d_model, d_v]``
+``M``          ``[..., d_model, d_model]``: row i belongs to feature i of the query's token
+=============  =======================================================================
+
+A statistic is a tensor of the leading dimensions alone. It depends on neither the size of the
+weights nor biases, is 0 for a matrix of zeros unless it says otherwise, is computed one head at a
+time in at least float32, never forms M, and carries no gradient.
+
+Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits". The proofs stand
+in the chapters "query-and-key" and "trained-heads" of the book.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from attncourse.checks import (
+    broadcast,
+    check_features,
+    check_leading,
+    check_same_kind,
+    check_size,
+    shape_of,
+)
+
+# ---------------------------------------------------------------- circuits and their factors
+
+
+def qk_circuit(W_q: Tensor, W_k: Tensor) -> Tensor:
+    """``M = W_qᵀ W_k``: the scores of ``x`` with ``y`` are ``x M yᵀ``, before any scaling.
+
+    Args:
+        W_q: ``[..., d_k, d_query]``.
+        W_k: ``[..., d_k, d_context]``.
+
+    Returns:
+        ``[..., d_query, d_context]``.
+
+    Raises:
+        TypeError: an argument is no floating-point tensor, or the two differ in dtype.
+        ValueError: shapes do not fit, or there are NaN or infinite values.
+    """
+    _check_pair("d_k", -2, -2, W_q=W_q, W_k=W_k)
+    return W_q.mT @ W_k
+
+
+def ov_circuit(W_o: Tensor, W_v: Tensor) -> Tensor:
+    """``W_o W_v``: a token ``x`` that is fully attended to adds ``W_o W_v x`` to the output.
+
+    Args:
+        W_o: ``[..., d_model, d_v]``.
+        W_v: ``[..., d_v, d_context]``.
+
+    Returns:
+        ``[..., d_model, d_context]``.
+
+    Raises:
+        TypeError, ValueError: as :func:`qk_circuit`.
+    """
+    _check_pair("d_v", -1, -2, W_o=W_o, W_v=W_v)
+    return W_o @ W_v
+
+
+def regauge(W_q: Tensor, W_k: Tensor, A: Tensor) -> tuple[Tensor, Tensor]:
+    """``(A W_q, A⁻ᵀ W_k)``: other queries and keys, the same M, the same scores.
+
+    For the OV circuit: ``W_v, W_o_transposed = regauge(W_v, W_o.mT, B)``.
+
+    Args:
+        W_q, W_k: ``[..., d_k, d_model]``.
+        A: ``[..., d_k, d_k]``, invertible.
+
+    Raises:
+        TypeError, ValueError: as :func:`qk_circuit`, or A has not that shape or no inverse.
+    """
+    _check_pair("d_k", -2, -2, W_q=W_q, W_k=W_k)
+    check_features("A", A, "[..., d_k, d_k]")
+    check_same_kind("W_q", W_q, "A", A)
+    d_k = W_q.shape[-2]
+    if A.shape[-2:] != (d_k, d_k):
+        raise ValueError(f"A must have shape [..., d_k, d_k], d_k = {d_k}; got {shape_of(A)}")
+    check_leading(W_q=W_q, W_k=W_k, A=A)
+    if bool((torch.linalg.matrix_rank(A.detach()) < d_k).any()):
+        raise ValueError("A must be invertible, and its rank is less than d_k")
+    return A @ W_q, torch.linalg.solve(A.mT, W_k)
+
+
+def factor_bilinear(M: Tensor, d_k: int) -> tuple[Tensor, Tensor]:
+    """``W_q, W_k`` of d_k rows whose ``W_qᵀ W_k`` comes closest to M, and is M at rank ≤ d_k.
+
+    Of all the gauges this is the balanced one: ``W_q W_qᵀ = W_k W_kᵀ``, both diagonal.
+
+    Args:
+        M: ``[..., d_query, d_context]``.
+        d_k: at most the smaller of the two sizes.
+
+    Returns:
+        ``[..., d_k, d_query]`` and ``[..., d_k, d_context]``.
+
+    Raises:
+        TypeError: M is no floating-point tensor, or d_k no whole number.
+        ValueError: d_k does not fit M, or M has NaN or infinite values.
+
+    Source: Eckart and Young 1936: the truncated singular value decomposition is the closest.
+    """
+    check_features("M", M, "[..., d_query, d_context]")
+    check_size("d_k", d_k)
+    if d_k > min(M.shape[-2:]):
+        raise ValueError(
+            f"d_k must be at most {min(M.shape[-2:])}, which is the highest rank of an M of shape "
+            f"{shape_of(M)}; got {d_k}"
+        )
+    U, S, Vh = torch.linalg.svd(M, full_matrices=False)
+    root = S[..., :d_k, None].sqrt()
+    return root * U[..., :d_k].mT, root * Vh[..., :d_k, :]
+
+
+# ---------------------------------------------------------------- invariants of the QK circuit
+
+
+def symmetry(W_q: Tensor, W_k: Tensor) -> Tensor:
+    """``⟨M, Mᵀ⟩ / ‖M‖²``: 1 if M is symmetric, -1 if antisymmetric, near 0 if random.
+
+    It is the energy of the symmetric part of M minus that of the antisymmetric part, as a share
+    of the whole. It says nothing about the sign of the form: ``M = -Wᵀ W`` has symmetry 1 too.
+    Gaussian weights give 1/d_model on average, with a standard deviation of √2/d_model.
+
+    Args:
+        W_q, W_k: ``[..., d_k, d_model]``. To sum a layer's heads, stack their rows:
+            ``W_q.flatten(-3, -2)`` of ``[h, d_k, d_model]``.
+
+    Raises:
+        TypeError, ValueError: as :func:`qk_circuit`, or W_q and W_k differ in d_model.
+
+    Source: Saponati et al. 2025 (arXiv 2502.10927), the symmetry score, there of summed heads.
+    """
+    _check_head(W_q, W_k)
+
+    def of_one(W_q: Tensor, W_k: Tensor) -> Tensor:
+        # ⟨M, Mᵀ⟩ = tr(M M) = tr((W_k W_qᵀ)²) and ‖M‖² = tr(W_q W_qᵀ W_k W_kᵀ): d_k × d_k suffices.
+        cross = W_k @ W_q.mT
+        return _ratio((cross * cross.mT).sum(), ((W_q @ W_q.mT) * (W_k @ W_k.mT)).sum())
+
+    return _statistic(of_one, W_q, W_k)
+
+
+def balanced_cosine(W_q: Tensor, W_k: Tensor) -> Tensor:
+    """``tr M / ‖M‖_*``: the cosine of W_q and W_k in the balanced gauge, in [-1, 1].
+
+    It is 1 if and only if M is symmetric and positive semi-definite, that is, if and only if one
+    shared matrix would give the same scores.
+
+    Arguments and errors as in :func:`symmetry`.
+    """
+    _check_head(W_q, W_k)
+
+    def of_one(W_q: Tensor, W_k: Tensor) -> Tensor:
+        # An orthonormal basis on either side leaves the singular values alone.
+        M = _triangular(W_q).mT @ _triangular(W_k)
+        return _ratio((W_q * W_k).sum(), torch.linalg.svdvals(M).sum())
+
+    return _statistic(of_one, W_q, W_k)
+
+
+def positive_energy(W_q: Tensor, W_k: Tensor) -> Tensor:
+    """``Σ λ₊² / Σ λ²`` over the eigenvalues λ of ``(M + Mᵀ) / 2``: 1 if none is negative.
+
+    0.5 says that neither sign prevails, as in a random M, and in one with no symmetric part.
+    The *number* of positive eigenvalues says nothing: the symmetric part of a generic M of rank
+    k has k positive and k negative ones.
+
+    Arguments and errors as in :func:`symmetry`.
+    """
+    _check_head(W_q, W_k)
+
+    def of_one(W_q: Tensor, W_k: Tensor) -> Tensor:
+        W_q, W_k = _triangular(torch.cat([W_q, W_k])).chunk(2)
+        M = W_q.mT @ W_k  # 2 d_k × 2 d_k at most: all that W_q and W_k read
+        eigenvalues = torch.linalg.eigvalsh(M + M.mT)
+        positive, total = eigenvalues.clamp_min(0).square().sum(), eigenvalues.square().sum()
+        rounding = (8 * len(M) * torch.finfo(M.dtype).eps) ** 2 * M.square().sum()
+        return torch.where(total > rounding, _ratio(positive, total), 0.5)
+
+    return _statistic(of_one, W_q, W_k)
+
+
+def directionality(W_q: Tensor, W_k: Tensor, *, outlier: float = 2.0) -> Tensor:
+    """``(c - r) / (c + r)``: do a few columns of M stick out, or a few rows? In [-1, 1].
+
+    c is how far the norms of M's columns rise above ``mean + outlier · standard deviation`` of
+    them all, added up; r is the same for the rows. Columns belong to the features of the key's
+    token, rows to those of the query's, so it is positive if a few features decide who is
+    *attended to*, and 0 if nothing sticks out. Symmetric **and** antisymmetric matrices have 0,
+    and swapping W_q with W_k turns the sign: this is no measure of symmetry. Unlike the other
+    statistics it depends on the basis of the features.
+
+    Args:
+        W_q, W_k: as in :func:`symmetry`.
+        outlier: standard deviations above the mean from which a norm sticks out.
+
+    Raises:
+        TypeError, ValueError: as :func:`symmetry`, or ``outlier`` is no finite number.
+
+    Source: Saponati et al. 2025 (arXiv 2502.10927), the directionality score as their published
+    code computes it (``utils/scores.py``), sign included.
+    """
+    if not (isinstance(outlier, (int, float)) and math.isfinite(outlier)):
+        raise ValueError(f"outlier must be a finite number, got {outlier!r}")
+
+    def excess(squares: Tensor) -> Tensor:
+        norms = squares.clamp_min(0).sqrt()
+        if len(norms) == 1:  # which has no spread
+            return norms.new_zeros(())
+        rounding = 16 * torch.finfo(norms.dtype).eps * norms.mean()  # norms that are all alike
+        threshold = norms.mean() + outlier * norms.std() + rounding
+        return (norms - threshold).clamp_min(0).sum()
+
+    _check_head(W_q, W_k)
+
+    def of_one(W_q: Tensor, W_k: Tensor) -> Tensor:
+        # Row i of M is W_kᵀ times column i of W_q: its norm needs W_k W_kᵀ alone.
+        rows = excess((W_q * (W_k @ W_k.mT @ W_q)).sum(0))
+        columns = excess((W_k * (W_q @ W_q.mT @ W_k)).sum(0))
+        return _ratio(columns - rows, columns + rows)
+
+    return _statistic(of_one, W_q, W_k)
+
+
+# ---------------------------------------------------------------- what two matrices read
+
+
+def subspace_overlap(W_a: Tensor, W_b: Tensor) -> Tensor:
+    """Mean squared cosine of the principal angles between the row spaces: 0 apart, 1 nested.
+
+    The row space of a projection is what it reads of a token; the rest does not reach the head.
+    Two random ones overlap by ``max(d_a, d_b) / d_model``. Dependent rows do not count twice.
+
+    Args:
+        W_a: ``[..., d_a, d_model]``.
+        W_b: ``[..., d_b, d_model]``.
+
+    Raises:
+        TypeError, ValueError: as :func:`symmetry`; d_a and d_b may differ.
+    """
+    _check_pair("d_model", -1, -1, W_a=W_a, W_b=W_b)
+
+    def of_one(W_a: Tensor, W_b: Tensor) -> Tensor:
+        sizes = len(W_a), len(W_b)
+        A, B = (_row_basis(W) for W in _triangular(torch.cat([W_a, W_b])).split(sizes))
+        angles = min(A.shape[1], B.shape[1])
+        return ((A.mT @ B).square().sum() / max(angles, 1)).clamp_max(1)
+
+    return _statistic(of_one, W_a, W_b)
+
+
+def principal_angles(W_a: Tensor, W_b: Tensor) -> Tensor:
+    """Angles between the row spaces, in radians, rising: ``[..., min(d_a, d_b)]`` in [0, π/2].
+
+    Args:
+        W_a: ``[..., d_a, d_model]``, its rows linearly independent.
+        W_b: ``[..., d_b, d_model]``, its rows linearly independent.
+
+    Raises:
+        TypeError, ValueError: as :func:`subspace_overlap`, or rows are linearly dependent.
+
+    Source: Björck and Golub 1973. The sine comes from its own decomposition, because the cosine
+    of a small angle has lost it.
+    """
+    _check_pair("d_model", -1, -1, W_a=W_a, W_b=W_b)
+
+    def of_one(W_a: Tensor, W_b: Tensor) -> Tensor:
+        A, B = _row_basis(W_a), _row_basis(W_b)
+        for name, W, basis in (("W_a", W_a, A), ("W_b", W_b, B)):
+            if basis.shape[1] < len(W):
+                raise ValueError(
+                    f"the rows of {name} must be linearly independent, "
+                    f"and {len(W)} rows have rank {basis.shape[1]}"
+                )
+        if A.shape[1] < B.shape[1]:
+            A, B = B, A
+        cosines = A.mT @ B
+        sines = torch.linalg.svdvals(B - A @ cosines).flip(0)
+        return torch.atan2(sines, torch.linalg.svdvals(cosines))
+
+    return _statistic(of_one, W_a, W_b)
+
+
+def compress(*weights: Tensor) -> tuple[Tensor, ...]:
+    """The same matrices in an orthonormal basis of all that they read of a token.
+
+    Together they have so few rows that the basis is short, and whatever depends only on the dot
+    products of rows stays as it was: :func:`symmetry`, :func:`balanced_cosine`,
+    :func:`positive_energy`, the overlap and the angles, but not :func:`directionality`. To ask
+    several of these of the same large heads, compress W_q, W_k and W_v once.
+
+    Args:
+        weights: each ``[..., rows, d_model]``.
+
+    Returns:
+        Each ``[..., rows, r]``, r the sum of all rows or d_model, whichever is less.
+
+    Raises:
+        TypeError, ValueError: as :func:`qk_circuit`; the matrices differ in d_model.
+    """
+    if not weights:
+        raise ValueError("weights must be at least one matrix, got none")
+    for i, W in enumerate(weights):
+        _check_pair("d_model", -1, -1, **{"weights[0]": weights[0], f"weights[{i}] ": W})
+    compressed = _of_each_head(lambda *one: _triangular(torch.cat(one)), *weights)
+    return compressed.split([W.shape[-2] for W in weights], dim=-2)
+
+
+# ---------------------------------------------------------------- one head at a time
+
+
+def _of_each_head(of_one: Callable[..., Tensor], *weights: Tensor) -> Tensor:
+    """``of_one`` of the matrices of each head, which it gets in at least float32.
+
+    One head at a time: batched products would hold several copies of all the weights at once,
+    and those of 1,024 heads at d_model = 4,096 are gigabytes.
+    """
+    leading = broadcast(*(W.shape[:-2] for W in weights))
+    weights = tuple(W.expand(*leading, -1, -1) for W in weights)
+    precise = torch.promote_types(weights[0].dtype, torch.float32)
+
+    @torch.no_grad()  # in each thread
+    def of_head(head: tuple[int, ...]) -> Tensor:
+        return of_one(*(W[head].to(precise) for W in weights))
+
+    values = _map(of_head, list(itertools.product(*map(range, leading))))
+    return torch.stack(values).reshape(leading + values[0].shape)
+
+
+def _map(
+    of_head: Callable[[tuple[int, ...]], Tensor], heads: list[tuple[int, ...]]
+) -> list[Tensor]:
+    """One thread for each of several heads.
+
+    All threads on one head are no faster than one: its matrices are too small to be shared out,
+    and where other programs run too, the threads wait for one another most of the time.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1 or len(heads) == 1:
+        return [of_head(head) for head in heads]
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(of_head, heads))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _statistic(of_one: Callable[..., Tensor], *weights: Tensor) -> Tensor:
+    """:func:`_of_each_head` for what does not depend on the size of the matrices."""
+    # Norms of M are fourth powers of the entries: weights of 1e-12 would count as zero.
+    return _of_each_head(lambda *one: of_one(*map(_scaled, one)), *weights)
+
+
+def _scaled(W: Tensor) -> Tensor:
+    """W with a largest entry of 1."""
+    largest = W.abs().amax()
+    return W / largest.masked_fill(largest == 0, 1)
+
+
+def _triangular(W: Tensor) -> Tensor:
+    """W in an orthonormal basis of its row space, ``[rows, min(rows, d_model)]``.
+
+    Whatever depends on the dot products of rows alone is the same for it, and much cheaper.
+    """
+    return torch.linalg.qr(W.mT, mode="r").R.mT
+
+
+def _row_basis(W: Tensor) -> Tensor:
+    """An orthonormal basis of the row space of W, ``[d_model, rank]``."""
+    _, S, Vh = torch.linalg.svd(W, full_matrices=False)
+    smallest = 4 * max(W.shape) * torch.finfo(S.dtype).eps * S.amax()
+    return Vh[smallest < S].mT
+
+
+def _ratio(a: Tensor, b: Tensor) -> Tensor:
+    """``a / b`` for b ≥ 0, kept in [-1, 1] against rounding; 0 where b is 0."""
+    return (a / b.masked_fill(b == 0, torch.inf)).clamp(-1, 1)
+
+
+# ---------------------------------------------------------------- checks of arguments
+
+
+def _check_pair(size: str, axis_a: int, axis_b: int, **weights: Tensor) -> None:
+    """Check two matrices, and that one's ``axis_a`` and the other's ``axis_b`` are as long."""
+    (name_a, a), (name_b, b) = weights.items()
+    for name, W in weights.items():
+        check_features(name, W, "[..., rows, columns]")
+        if W.numel() == 0:
+            raise ValueError(f"{name} must not be empty, got {shape_of(W)}")
+    check_same_kind(name_a, a, name_b, b)
+    if a.shape[axis_a] != b.shape[axis_b]:
+        raise ValueError(
+            f"{name_a} and {name_b} must have the same {size}: {name_a} is {shape_of(a)}, "
+            f"{name_b} is {shape_of(b)}; {a.shape[axis_a]} is not {b.shape[axis_b]}"
+        )
+    check_leading(**weights)
+
+
+def _check_head(W_q: Tensor, W_k: Tensor) -> None:
+    _check_pair("d_k", -2, -2, W_q=W_q, W_k=W_k)
+    _check_pair("d_model", -1, -1, W_q=W_q, W_k=W_k)
