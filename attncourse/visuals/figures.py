@@ -12,6 +12,7 @@ import io
 import re
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 from typing import Any, cast
 
 import matplotlib as mpl
@@ -145,6 +146,10 @@ class Picture:
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str | bytes]:
         return {"text/plain": repr(self), "text/html": self._html(), "image/png": self._png()}
+
+    def save(self, file: Path) -> None:
+        """Write the panels side by side, on white, to a PNG file."""
+        file.write_bytes(self._png())
 
     def _html(self) -> str:
         return (

@@ -1,0 +1,114 @@
+"""A checkpoint's configuration, and its tensors one at a time."""
+
+from __future__ import annotations
+
+import json
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from attncourse.pretrained.sources import CONFIG, CheckpointError, Source
+
+
+class Checkpoint:
+    """Names and configuration are read at once, a tensor when it is asked for.
+
+    A file is opened for each tensor and closed again, so that nothing but the tensors in use
+    keeps its pages in memory: a checkpoint of 13 GB needs no 13 GB.
+
+    Args:
+        source: the files, from :func:`attncourse.pretrained.sources.find`.
+
+    Raises:
+        CheckpointError: a file is damaged or is not what its name says.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.name = source.name
+        self.config = _read_config(source.config)
+        self._file_of: dict[str, Path] = {}
+        for file in source.tensors:
+            try:
+                # Opening reads the header and compares it with the length of the file.
+                with safe_open(file, framework="pt") as tensors:
+                    self._file_of.update(dict.fromkeys(tensors.keys(), file))
+            except (SafetensorError, OSError) as error:
+                raise CheckpointError(
+                    f"{file} ({file.stat().st_size:,} bytes) is cut short or is no safetensors "
+                    f"file ({error}); download it again"
+                ) from None
+
+    def number(self, *names: str) -> int:
+        """The whole number that the configuration gives under one of its possible names."""
+        for name in names:
+            number = self.config.get(name)
+            if isinstance(number, int) and number > 0:
+                return number
+        raise CheckpointError(
+            f"the {CONFIG} of {self.name} must give {' or '.join(names)} as a whole number above 0"
+        )
+
+    def prefix(self, name: str) -> str:
+        """What stands before ``name`` in this checkpoint, such as ``"bert."`` or nothing."""
+        ends = [own for own in self._file_of if own == name or own.endswith("." + name)]
+        if len(ends) == 1:
+            return ends[0].removesuffix(name)
+        if ends:
+            raise CheckpointError(
+                f"{self.name} holds several models: {', '.join(sorted(ends))}; save the one that "
+                "is meant by itself"
+            )
+        raise self._missing(name)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a tensor of this name."""
+        return name in self._file_of
+
+    def require(self, name: str) -> None:
+        """Raise CheckpointError unless there is a tensor of this name."""
+        if name not in self._file_of:
+            raise self._missing(name)
+
+    def read(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """One tensor, in float32 or, if it is stored so, in float64.
+
+        Raises:
+            CheckpointError: it is missing, has another shape, or is quantised.
+        """
+        self.require(name)
+        with safe_open(self._file_of[name], framework="pt") as tensors:
+            tensor: Tensor = tensors.get_tensor(name)
+        if tuple(tensor.shape) != shape:
+            raise CheckpointError(
+                f"{name} in {self.name} has shape {list(tensor.shape)}, but by its {CONFIG} it "
+                f"should be {list(shape)}; weights and {CONFIG} are not of the same model"
+            )
+        if tensor.dtype in (torch.float16, torch.bfloat16):
+            return tensor.float()
+        if tensor.dtype not in (torch.float32, torch.float64):
+            raise CheckpointError(
+                f"{name} in {self.name} is stored as {tensor.dtype}: quantised weights mean "
+                "nothing without their scales; take the checkpoint that was not quantised"
+            )
+        return tensor
+
+    def _missing(self, name: str) -> CheckpointError:
+        near = get_close_matches(name, self._file_of, n=1, cutoff=0)
+        return CheckpointError(
+            f"{self.name} has no tensor {name}, which its {CONFIG} asks for"
+            + (f"; the nearest of its {len(self._file_of)} is {near[0]}" if near else "")
+        )
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{file} is not valid JSON ({error}); download it again") from None
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{file} must hold a JSON object, it holds a {type(config).__name__}")
+    return config
