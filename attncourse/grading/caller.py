@@ -30,7 +30,7 @@ from attncourse.grading.declaring import items
 Value: TypeAlias = Any
 """A tensor, a number, a string, None, or a `Foreign`: whatever may cross to another process."""
 
-# Bound here once: a notebook that patches torch afterwards does not change how a result is read.
+# Bound here: a notebook that assigns to one of these does not change how a result is read.
 _without_overrides = torch._C.DisableTorchFunctionSubclass
 _as_subclass = torch.Tensor.as_subclass
 _detach = torch.Tensor.detach
@@ -43,7 +43,8 @@ _LIBRARIES = tuple(
     for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
 _OUR_CODE = os.path.realpath(os.path.dirname(os.path.dirname(__file__))) + os.sep
-_MOST_TEXT = 2_000  # characters of what a function printed, and of its error message, that are kept
+_MOST_TEXT = 2_000  # characters that are kept of what a function printed
+_MOST_MESSAGE = 300  # and of an error's message
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class Failed:
     message: str
     line: int | None  # where in the student's own code, and what stands there
     code: str
+    helper: str  # name of the function in which that line is, if the item's function called it
     said: str
     used_the_course: bool  # it reached for the course's own answer
 
@@ -145,7 +147,7 @@ class InProcess:
             except BaseException as error:  # SystemExit too: `exit()` must not end the grading
                 return _failure(error, said(), bool(used))
         if used:  # the student's own code caught the exception and went on
-            return Failed("CourseFunctionCalled", "", None, "", said(), True)
+            return Failed("CourseFunctionCalled", "", None, "", "", said(), True)
         return Returned(plain, tuple(map(_plain, inputs)), gradients, said())
 
 
@@ -162,13 +164,18 @@ def _plain(value: object) -> Value:
             with _without_overrides(), torch.no_grad():
                 if (layout := cast(Tensor, value).layout) != torch.strided:
                     return Foreign(f"tensor in the layout {str(layout).removeprefix('torch.')}")
-                return _clone(_detach(_as_subclass(_to(cast(Tensor, value), "cpu"), Tensor)))
-        except (RuntimeError, TypeError):  # on the meta device, for instance: it has no values
+                plain = _clone(_detach(_as_subclass(_to(cast(Tensor, value), "cpu"), Tensor)))
+                plain.flatten()[:1].tolist()  # fails for quantised, nested and fake tensors
+                return plain
+        except Exception:  # on the meta device, for instance: it has no values
             return Foreign(f"{kind.__name__} whose values cannot be read")
     if value is None or kind in (bool, int, float, str):
         return value
     if issubclass(kind, numbers.Real):  # numpy's own numbers
         return float(value)  # type: ignore[arg-type]
+    if kind is types.CoroutineType:
+        # Python would warn on stderr, later, that it was never awaited.
+        value.close()  # type: ignore[attr-defined]
     return Foreign(f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."))
 
 
@@ -190,21 +197,34 @@ def _backward(
 
 
 def _failure(error: BaseException, said: str, used_the_course: bool) -> Failed:
-    line, code = None, ""
-    for frame, number in reversed(list(traceback.walk_tb(error.__traceback__))):
-        name = frame.f_code.co_filename
-        if not name.startswith("<frozen") and not _is_library(name):
-            line, code = number, linecache.getline(name, number).strip()
-            break
+    line, code, helper = None, "", ""
+    own = [
+        (frame.f_code, number)
+        for frame, number in traceback.walk_tb(error.__traceback__)
+        if not _is_library(frame.f_code.co_filename)
+    ]
+    if own:
+        where, line = own[-1]
+        code = _text(linecache.getline(where.co_filename, line).strip())
+        helper = where.co_name if where is not own[0][0] else ""
+    return Failed(type(error).__name__, _text(error), line, code, helper, said, used_the_course)
+
+
+def _text(thing: object) -> str:
+    """The beginning of `str(thing)`, which for an exception is the student's code too."""
     try:
-        message = str(error)
-    except Exception:  # an exception whose own __str__ is broken
-        message = ""
-    return Failed(type(error).__name__, message[:_MOST_TEXT], line, code, said, used_the_course)
+        text = str(thing)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        return ""
+    return text if len(text) <= _MOST_MESSAGE else text[:_MOST_MESSAGE] + "…"
 
 
 @functools.cache
 def _is_library(filename: str) -> bool:
+    if filename.startswith("<frozen"):
+        return True
     return os.path.realpath(filename).startswith((*_LIBRARIES, _OUR_CODE))
 
 
@@ -216,6 +236,9 @@ class _Cut(io.StringIO):
         if room > 0:
             super().write(text[:room] + ("…" if len(text) > room else ""))
         return len(text)
+
+    def close(self) -> None:
+        """Stay open: `sys.stdout.close()` in a student's function must not lose what was said."""
 
 
 @contextlib.contextmanager
@@ -234,7 +257,7 @@ def _recorded() -> Iterator[Callable[[], str]]:
             warnings.simplefilter("always")
             yield lambda: (
                 text.getvalue()
-                + "".join(f"{w.category.__name__}: {w.message}\n" for w in warned[:3])
+                + "".join(f"{w.category.__name__}: {_text(w.message)}\n" for w in warned[:3])
             ).strip()
     finally:
         logging.disable(disabled)

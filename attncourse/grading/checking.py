@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import math
-from collections.abc import Sequence
+import re
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,9 +17,8 @@ from attncourse.grading.caller import Caller, Failed, Foreign, InProcess, Outcom
 from attncourse.grading.declaring import Case, Draw, Item, items
 from attncourse.grading.verdict import CaseResult, Verdict
 
-# Bound here once: a notebook that patches torch afterwards does not change how a result is judged.
+# Bound here: a notebook that assigns to torch.isclose is not judged by what it put there.
 _isclose = torch.isclose
-_equal = torch.equal
 
 INPUT_KEPT = "leaves its input as it was"
 DTYPE_KEPT = "gives back the dtype it was given"
@@ -43,18 +45,18 @@ def check(item_id: str, function: object, *, seed: object = 0) -> Verdict:
     item = _find(item_id)
     if not callable(function):
         return _not_callable(item, function)
-    cases = list(item.cases(Draw(item.id, seed)))
-    judge = _Judge(item, cases, seed)
-    tried = judge.trials(InProcess(function))
-    fraction = _fraction(tried)
-    misconception, hint = judge.diagnose(tried) if fraction < 1 else (None, "")
+    with _settings_of_our_own():
+        judge = _Judge(item, list(item.cases(Draw(item.id, seed))), seed)
+        tried = judge.trials(InProcess(function))
+        fraction = _fraction(tried)
+        misconception, hint = judge.diagnose(tried) if fraction < 1 else (None, "")
     return Verdict(
         item_id=item.id,
         points=item.points,
         fraction=fraction,
         hint=hint,
         misconception=misconception,
-        cases=tuple(CaseResult(t.name, t.problem is None, t.core, t.problem or "") for t in tried),
+        cases=tuple(_results(tried)),
         said=next((t.outcome.said for t in tried if t.outcome and t.outcome.said), ""),
     )
 
@@ -71,6 +73,22 @@ def _find(item_id: object) -> Item:
         meant = f"did you mean {near[0]!r}?" if near else f"the items are {', '.join(known)}"
         raise ValueError(f"there is no item {item_id!r}; {meant}")
     return known[item_id]
+
+
+@contextlib.contextmanager
+def _settings_of_our_own() -> Iterator[None]:
+    """The same verdict, and the notebook as it was, whatever the notebook or the function set."""
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    # On tensors this small, threads wait for one another longer than they work.
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_default_dtype(dtype)
 
 
 def _not_callable(item: Item, given: object) -> Verdict:
@@ -102,6 +120,14 @@ def _fraction(tried: Sequence[_Trial]) -> float:
         return 0.0
     passed = sum(trial.weight for trial in tried if trial.problem is None)
     return passed / sum(trial.weight for trial in tried)
+
+
+def _results(tried: Sequence[_Trial]) -> Iterator[CaseResult]:
+    """What the student reads: an error that stops every case is told in full only once."""
+    problems = [trial.problem or "" for trial in tried]
+    for n, (trial, problem) in enumerate(zip(tried, problems, strict=True)):
+        told = "the same" if problem and problem in problems[:n] else problem
+        yield CaseResult(trial.name, not problem, trial.core, told)
 
 
 class _Judge:
@@ -148,7 +174,9 @@ class _Judge:
             before = (*case.args, *case.kwargs.values())
             for a, b in zip(before, outcome.inputs, strict=True):
                 if isinstance(a, Tensor) and not (
-                    isinstance(b, Tensor) and a.shape == b.shape and bool(_same(a, b).all())
+                    isinstance(b, Tensor)
+                    and (a.dtype, a.shape) == (b.dtype, b.shape)
+                    and bool(_same(a, b).all())
                 ):
                     return f"the tensor it was given has other values afterwards ({case.name})"
         return None if any(isinstance(o, Returned) for o in outcomes) else "nothing came back"
@@ -167,27 +195,32 @@ class _Judge:
         """The misconception that explains the failures, if one does, and the sentence that helps.
 
         A misconception explains a failure if its program gives the very same wrong result there.
-        The one that explains most, and foretells no failure that did not happen, wins; among
-        equals the first in the item's list, which therefore goes from the specific to the general.
+        It has to explain half of all that failed, because in one small case two mistakes may
+        coincide, and a basic case if one failed. The one that explains most, and foretells no
+        failure that did not happen, wins; among equals the first in the item's list, which
+        therefore goes from the specific to the general.
         """
         failed = [trial for trial in tried if trial.problem is not None]
         if plain := _told_plainly(failed):
             return None, plain
+        half = sum(trial.weight for trial in failed) / 2
+        basic_failed = any(trial.core for trial in failed)
         best_name, best_sentence, best_worth, unexplained = None, "", 0.0, failed
         for misconception in self._item.misconceptions:
             for program in misconception.programs:
                 foretold = self.trials(InProcess(program, may_use_course=True))
-                explained, worth, rest = 0.0, 0.0, []
+                explained, worth, basic, rest = 0.0, 0.0, False, []
                 for mine, theirs in zip(tried, foretold, strict=True):
                     if mine.problem is not None:
-                        if theirs.problem is not None and _alike(mine.outcome, theirs.outcome):
+                        if theirs.problem is not None and _alike(mine, theirs):
                             explained += mine.weight
+                            basic |= mine.core
                         else:
                             rest.append(mine)
                     elif theirs.problem is not None:
                         worth -= mine.weight
                 worth += explained
-                if explained and worth > best_worth:
+                if explained >= half and basic == basic_failed and worth > best_worth:
                     best_name, best_sentence = misconception.name, misconception.sentence
                     best_worth, unexplained = worth, rest
         if best_name is None:
@@ -207,7 +240,13 @@ def _told_plainly(failed: Sequence[_Trial]) -> str | None:
             "write the steps yourself. All of torch is yours to use."
         )
     # Only the student's own line: torch raises this error too, for a dtype it cannot handle.
-    if any(outcome.code.startswith("raise NotImplementedError") for outcome in broken):
+    unanswered = [o for o in broken if o.code.startswith("raise NotImplementedError")]
+    if unanswered and (helper := unanswered[0].helper):
+        return (
+            f"`{helper}`, which your function calls, has no answer yet. Write that one first, and "
+            "run its cell; or do its step here, in this function."
+        )
+    if unanswered:
         return (
             "There is no answer here yet, or not for every case. Replace the line `raise "
             "NotImplementedError(…)` by your own, run that cell, and then this one."
@@ -256,9 +295,23 @@ def _problem(outcome: Outcome, wanted: Returned) -> str | None:
 def _raised(failed: Failed) -> str:
     if failed.used_the_course:
         return "it calls the course's own functions"
-    where = f", line {failed.line}: `{failed.code}`" if failed.code else ""
+    within = f" of `{failed.helper}`" if failed.helper else ""
+    where = f", line {failed.line}{within}: `{failed.code}`" if failed.code else ""
     message = f": {failed.message}" if failed.message else ""
-    return f"it stopped with {failed.error}{message}{where}"
+    return f"it stopped with {failed.error}{message}{where}{_advice(failed)}"
+
+
+def _advice(failed: Failed) -> str:
+    """What torch or Python means, where students often do not see it."""
+    if re.search(r"in-?place operation", failed.message):
+        return (
+            ". An operation whose name ends in _ (or `/=`, `[…] =`) overwrote a value that the "
+            "gradient needs: use the form that makes a new tensor"
+        )
+    keyword = re.search(r"unexpected keyword argument '(\w+)'", failed.message)
+    if keyword and failed.line is None:  # it is our call that failed, not one of the student's
+        return f". Keep the argument's name `{keyword[1]}`, as the task has it"
+    return ""
 
 
 def _number_problem(value: object, want: object) -> str | None:
@@ -269,13 +322,25 @@ def _number_problem(value: object, want: object) -> str | None:
     # A 0-dimensional float32 tensor is a fair answer, so its precision is enough.
     if math.isclose(number, want, rel_tol=1e-5, abs_tol=1e-30):
         return None
-    return f"your result is {number:.6g}; {want:.6g} is wanted"
+    got, right = _apart(number, want)
+    return f"your result is {got}; {right} is wanted"
+
+
+def _apart(a: float, b: float) -> tuple[str, str]:
+    """Two numbers, with more digits where they would read the same."""
+    short, long = ((f"{a:.{digits}g}", f"{b:.{digits}g}") for digits in (4, 12))
+    return short if short[0] != short[1] else long
 
 
 def _as_number(value: object) -> float | None:
     if isinstance(value, Tensor):
         return value.item() if value.ndim == 0 and not value.is_complex() else None
-    return float(value) if isinstance(value, int | float) else None
+    if not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.inf if value > 0 else -math.inf
 
 
 def _tolerance(dtype: torch.dtype) -> float:
@@ -305,18 +370,27 @@ def _difference(value: Tensor, want: Tensor, what: str) -> str | None:
     gap = (value.double() - want.double()).abs().masked_fill(close, 0)
     at = tuple((gap == gap.max()).nonzero()[0].tolist())
     off = f"{int((~close).sum())} of {close.numel()} entries are off"
-    return (
-        f"{what} differs most at {list(at)}: {value[at].item():.4g} where "
-        f"{want[at].item():.4g} is wanted ({off})"
-    )
+    got, wanted = _apart(value[at].item(), want[at].item())
+    problem = f"{what} differs most at {list(at)}: {got} where {wanted} is wanted ({off})"
+    if want.dtype == torch.float64 and bool(gap.max() < 1e-5 * want.abs().max()):
+        problem += (
+            ". Only the first digits are right: something on the way is float32, as "
+            "`torch.tensor(0.5)` is, or a small constant was added"
+        )
+    return problem
 
 
-def _alike(a: Outcome | None, b: Outcome | None) -> bool:
+def _alike(mine: _Trial, theirs: _Trial) -> bool:
     """Whether two wrong results are the same wrong result."""
-    if a is None or b is None:
-        return a is b  # a habit: both have lost it
+    a, b = mine.outcome, theirs.outcome
+    if a is None or b is None:  # a habit
+        return mine.problem == theirs.problem
     if isinstance(a, Failed) or isinstance(b, Failed):
-        return isinstance(a, Failed) and isinstance(b, Failed) and a.error == b.error
+        return (
+            isinstance(a, Failed)
+            and isinstance(b, Failed)
+            and (a.error, a.message) == (b.error, b.message)
+        )
     if not _values_alike(a.value, b.value):
         return False
     if a.gradients is None or b.gradients is None:

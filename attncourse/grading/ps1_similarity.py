@@ -59,6 +59,7 @@ class CosineAffinity:
             also=[
                 lambda x, y=None: _unit_plus(x, 1e-5) @ _unit_plus(x if y is None else y, 1e-5).mT,
                 lambda x, y=None: _unit_plus(x, 1e-4) @ _unit_plus(x if y is None else y, 1e-4).mT,
+                lambda x, y=None: _unit_plus(x, 1e-8) @ _unit_plus(x if y is None else y, 1e-8).mT,
                 lambda x, y=None: (
                     (x @ (x if y is None else y).mT)
                     / (_lengths(x) * _lengths(x if y is None else y).mT + 1e-6)
@@ -264,6 +265,19 @@ class PixelAffinity:
             "from zero, for instance with .clamp_min(1e-12): its cosine with any pixel is then 0.",
         ),
         wrong(
+            "a constant added to the length",
+            lambda x: (u := _unit_plus(_tokens(x), 1e-6)) @ u.mT,
+            "Adding a constant to the length changes every cosine a little, and those of dark "
+            "pixels a lot. Divide by max(length, ε) instead, as in .clamp_min(1e-12): that touches "
+            "black pixels alone.",
+            also=[
+                lambda x: (u := _unit_plus(_tokens(x), 1e-8)) @ u.mT,
+                lambda x: (u := _unit_plus(_tokens(x), 1e-5)) @ u.mT,
+                lambda x: (t := _tokens(x)) @ t.mT / (_lengths(t) * _lengths(t).mT + 1e-8),
+                lambda x: (t := _tokens(x)) @ t.mT / (_lengths(t) * _lengths(t).mT + 1e-6),
+            ],
+        ),
+        wrong(
             "the length is cut out of the gradient",
             lambda x: (
                 (u := (t := _tokens(x)) / t.norm(dim=-1, keepdim=True).detach().clamp_min(1e-12))
@@ -348,8 +362,10 @@ class AttentionWeights:
 
     @staticmethod
     def cases(draw: Draw) -> Iterator[Case]:
-        mask = draw.mask(4, 6)
+        mask, no_row_empty = draw.mask(4, 6), draw.mask(3, 5)
         mask[2] = False
+        largest_forbidden = draw(2, 3, 5) + 1000 * ~no_row_empty
+        very_low = -1000 - 100 * draw(2, 3, 5).abs()
         by_hand = torch.tensor([[0.0, math.log(3)], [5.0, 5.0], [0.0, -math.log(4)]])
         yield case("three rows that can be done by hand", by_hand, core=True)
         yield case("a batch of scores", draw(2, 3, 5), core=True)
@@ -357,7 +373,8 @@ class AttentionWeights:
         yield case("one mask for all images", draw(3, 4, 6), mask=draw.mask(4, 6))
         yield case("a row that may attend to nothing: zeros", draw(2, 4, 6), mask=mask)
         yield case("scores in the thousands", 1000 * draw(2, 3, 5))
-        yield case("scores in the thousands, all negative", -1000 - 100 * draw(2, 3, 5).abs())
+        yield case("scores in the thousands, all negative", very_low, mask=draw.mask(2, 3, 5))
+        yield case("a forbidden score in the thousands", largest_forbidden, mask=no_row_empty)
         yield case("float64", draw(2, 3, 5, dtype=torch.float64), mask=draw.mask(3, 5))
         yield case("gradients", draw(2, 3, 5), mask=draw.mask(2, 3, 5), gradient=True)
 
@@ -403,6 +420,63 @@ class AttentionWeights:
                     .exp()
                     .sum(-1, keepdim=True)
                 ),
+            ],
+        ),
+        wrong(
+            "one largest score for all rows",
+            lambda scores, mask=None: _softmax_by_hand(scores - scores.max(), mask),
+            "You subtract the largest score of the whole tensor. In a row far below it every "
+            "exp() is 0, and nothing is left to divide. Each row has a largest score of its own: "
+            ".amax(-1, keepdim=True), or simply .softmax(-1).",
+            also=[
+                lambda scores, mask=None: (
+                    (e := (scores - scores.max()).exp() * (1 if mask is None else mask))
+                    / e.sum(-1, keepdim=True)
+                ),
+            ],
+        ),
+        wrong(
+            "renormalised after the softmax",
+            lambda scores, mask=None: (
+                scores.softmax(-1)
+                if mask is None
+                else (w := scores.softmax(-1) * mask) / w.sum(-1, keepdim=True).clamp_min(1e-12)
+            ),
+            "You take the softmax over all keys, and then divide anew what the allowed ones got. "
+            "Where a forbidden key has by far the largest score, nothing is left to divide: the "
+            "other weights are 0 already. Put −∞ in the forbidden scores before the softmax.",
+            also=[
+                lambda scores, mask=None: (
+                    scores.softmax(-1)
+                    if mask is None
+                    else (w := scores.softmax(-1) * mask)
+                    / (total := w.sum(-1, keepdim=True)).where(total != 0, 1)
+                ),
+                lambda scores, mask=None: (
+                    scores.softmax(-1)
+                    if mask is None
+                    else (w := scores.softmax(-1) * mask) / w.sum(-1, keepdim=True)
+                ),
+                lambda scores, mask=None: (
+                    scores.softmax(-1)
+                    if mask is None
+                    else (w := scores.softmax(-1) * mask) / (w.sum(-1, keepdim=True) + 1e-9)
+                ),
+            ],
+        ),
+        wrong(
+            "the filling is not low enough",
+            lambda scores, mask=None: (
+                scores.softmax(-1)
+                if mask is None
+                else scores.masked_fill(~mask, -100).softmax(-1) * mask
+            ),
+            "You fill the forbidden scores with a number, and an allowed score may be lower still: "
+            "then it is the forbidden key that wins the softmax. Only −∞ is below everything.",
+            also=[
+                lambda scores, mask=None: (
+                    scores if mask is None else scores.masked_fill(~mask, -100)
+                ).softmax(-1),
             ],
         ),
         wrong(
@@ -505,7 +579,8 @@ class RawAttention:
         yield case("no batch dimension", draw(6, 4))
         yield case("two batch dimensions", draw(2, 3, 4, 5))
         yield case("scores in the thousands", 30 * draw(2, 4, 6))
-        yield case("float64", draw(2, 3, 5, dtype=torch.float64))
+        # The root of 4 is exact: torch.tensor(D).sqrt(), a float32, is as good here as D ** 0.5.
+        yield case("float64", draw(2, 3, 4, dtype=torch.float64))
         yield case("gradients", draw(2, 3, 5), gradient=True)
 
     misconceptions = (
@@ -527,13 +602,15 @@ class RawAttention:
         wrong(
             "no division by √D",
             lambda x: (x @ x.mT).softmax(-1) @ x,
-            "The √D is missing. The dot product of D entries of variance 1 has variance D, so "
-            "divide the scores by D ** 0.5 before the softmax.",
+            "The √D is missing. Two different tokens of D independent entries, with mean 0 and "
+            "variance 1, have a dot product of variance D, so divide the scores by D ** 0.5 before "
+            "the softmax.",
         ),
         wrong(
             "divided by D instead of its root",
             lambda x: (x @ x.mT / x.shape[-1]).softmax(-1) @ x,
-            "You divide by D. It is √D that brings scores of variance D back to variance 1.",
+            "You divide by D. Dividing by a number divides the variance by its square, so it is √D "
+            "that brings a variance of D back to 1.",
         ),
         wrong(
             "divided by √T",

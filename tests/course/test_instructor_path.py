@@ -43,7 +43,7 @@ def pixels_as_tokens(x):
     ),
     "pixel_affinity": (0.0, "def pixel_affinity(x:\n    return x"),
     "attention_weights": (
-        3.67,
+        3.69,
         """
 def attention_weights(scores, mask=None):
     if mask is not None:
@@ -69,6 +69,13 @@ def max_cosine_weight(n, temperature=1.0):
     ),
 }
 
+# Students who make the same mistake in every item: what each function does, and what is said to it.
+THROUGHOUT = {
+    "returns-none": ("pass", "Your function returns None"),
+    "returns-a-list": ("return [1.0]", "it returned a list"),
+    "raises": ("raise RuntimeError('boom')", "it stopped with RuntimeError: boom"),
+}
+
 
 def commands_of_the_guide():
     """Each ```bash block below the heading `Grade a problem set`, in order."""
@@ -78,16 +85,16 @@ def commands_of_the_guide():
     return re.findall(r"^```bash\n(.*?)^```", section[1], re.S | re.M)
 
 
-def hand_in_mixed(course):
+def hand_in(course, student, answers):
     notebook = nbformat.read(course / "exercises" / NOTEBOOK, as_version=4)
     answered = set()
     for cell in notebook.cells:
         grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
-        if grade_id in MIXED:
-            cell.source = MIXED[grade_id][1].strip()
+        if grade_id in answers:
+            cell.source = answers[grade_id].strip()
             answered.add(grade_id)
-    assert answered == MIXED.keys()
-    path = course / "submitted" / "mixed" / NOTEBOOK
+    assert answered == answers.keys() == MIXED.keys()
+    path = course / "submitted" / student / NOTEBOOK
     path.parent.mkdir(parents=True)
     nbformat.write(notebook, path)
 
@@ -191,7 +198,11 @@ class Walk:
                 )
                 assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
                 if command.startswith("mkdir"):
-                    hand_in_mixed(self.course)
+                    hand_in(self.course, "mixed", {name: code for name, (_, code) in MIXED.items()})
+                    for student, (body, _) in THROUGHOUT.items():
+                        # `check = 5` and `display = 5`: a careless name costs no later item.
+                        code = "check = display = 5\ndef {}(*args, **kwargs): " + body
+                        hand_in(self.course, student, {name: code.format(name) for name in MIXED})
         except BaseException:
             self.stop()
             raise
@@ -266,7 +277,22 @@ def test_right_and_wrong_answers_score_what_they_deserve(walk):
     assert {name: scores[f"{name}_check"] for name in MIXED} == {
         name: points for name, (points, _) in MIXED.items()
     }
-    assert walk.totals()["mixed"] == (6.67, 20.0)
+    assert walk.totals()["mixed"] == pytest.approx((6.69, 20.0))
+
+
+@pytest.mark.parametrize("student", THROUGHOUT)
+def test_the_same_mistake_in_every_item_scores_zero_and_is_told_each_time(walk, student):
+    scores = walk.scores(student)
+    assert {scores[f"{name}_check"] for name in MIXED} == {0.0}
+    cells = walk.graded_cells(student)
+    for name in MIXED:
+        verdict, score = cells[f"{name}_check"].outputs
+        assert score.data["text/plain"] == "0.0"
+        told = " ".join(verdict.data["text/plain"].split())
+        wanted = THROUGHOUT[student][1]
+        if student == "returns-a-list":
+            wanted += "; a number is" if name == "max_cosine_weight" else "; a torch.Tensor is"
+        assert wanted in told
 
 
 def test_a_verdict_names_the_mistake_in_the_graded_notebook(walk):
@@ -293,8 +319,10 @@ def test_the_grader_sees_the_mark_scheme(walk):
 def test_the_feedback_shows_the_hint(walk):
     for student in ("untouched", "solved", "mixed"):
         page = (walk.course / "feedback" / student / NOTEBOOK).with_suffix(".html")
-        assert "Problem set 1" in page.read_text(encoding="utf-8")
-    assert "A row that may attend to nothing became NaN" in page.read_text(encoding="utf-8")
+        text = page.read_text(encoding="utf-8")
+        assert "Problem set 1" in text
+        hint = "A row that may attend to nothing became NaN"
+        assert (hint in text) == (student == "mixed")
 
 
 def test_the_formgrader_page_opens(walk):
@@ -308,6 +336,6 @@ def test_the_formgrader_lists_the_problem_set_in_a_browser(walk, chromium):
         page.goto(f"{walk.server.address}/formgrader?token={walk.server.token}")
         row = page.get_by_role("row", name=re.compile("ps1-similarity"))
         row.wait_for(timeout=30_000)
-        assert "3" in row.inner_text()  # submissions
+        assert str(3 + len(THROUGHOUT)) in row.inner_text()  # submissions
     finally:
         page.close()

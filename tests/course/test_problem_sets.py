@@ -182,6 +182,40 @@ def test_every_graded_cell_ends_in_the_score(path):
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_every_graded_cell_brings_the_names_it_needs(path):
+    """A student who calls something `check` or `display` must not lose the items after it."""
+    for cell in cells_of(path):
+        if nbgrader_of(cell).get("grade"):
+            imported = {
+                alias.name
+                for line in ast.parse(source_of(cell)).body
+                if isinstance(line, ast.ImportFrom)
+                for alias in line.names
+            }
+            assert {"check", "display"} <= imported, cell["id"]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+@pytest.mark.parametrize("error", [NotImplementedError, ValueError, SystemExit])
+def test_a_picture_that_cannot_be_drawn_stops_nothing_and_leaves_nothing(path, error, capsys):
+    import matplotlib.pyplot as plt
+
+    setup = next(source_of(cell) for cell in cells_of(path) if "def picture" in source_of(cell))
+    parsed = ast.parse(setup)
+    parsed.body = [part for part in parsed.body if isinstance(part, ast.FunctionDef)]
+    names = {"plt": plt}
+    exec(compile(parsed, str(path), "exec"), names)
+
+    def draw():
+        plt.figure()
+        raise error
+
+    names["picture"](draw)
+    assert "no picture" in capsys.readouterr().out.lower()
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
 def test_a_task_says_the_points_minutes_and_difficulty_of_its_item(path):
     text = "\n".join(source_of(cell) for cell in cells_of(path) if cell["cell_type"] == "markdown")
     headings = re.findall(r"\*(\d+) points · (\w+) · (\d+) minutes\*", text)

@@ -239,6 +239,10 @@ def raw_einops(x):
     return einops.einsum(scores.softmax(-1), x, "... i j, ... j d -> ... i d")
 
 
+def raw_torch_sqrt(x):
+    return torch.softmax(x @ x.mT / torch.sqrt(torch.tensor(x.shape[-1])), dim=-1) @ x
+
+
 # ----------------------------------------------------------- ps1.max_cosine_weight
 
 
@@ -311,6 +315,7 @@ ANSWERS = {
         raw_token_by_token,
         raw_scaled_before,
         raw_einops,
+        raw_torch_sqrt,
     ],
     "ps1.max_cosine_weight": [
         bound_formula,

@@ -1,18 +1,27 @@
 """What `check` does with whatever a student hands in."""
 
+import gc
 import logging
+import math
+import re
 import sys
 import warnings
 
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import attncourse.attention
 from attncourse.attention import cosine_affinity
 from attncourse.grading import check, items
 
 ITEM = "ps1.cosine_affinity"
+
+
+def quantized(x):
+    with warnings.catch_warnings(action="ignore"):
+        return torch.quantize_per_tensor(x, 0.1, 0, torch.qint8)
 
 
 def right(x, y=None):
@@ -83,6 +92,8 @@ def test_a_students_seed_is_left_alone():
         (torch.eye(2).to_sparse(), "returned a tensor in the layout sparse_coo"),
         (torch.eye(2, dtype=torch.complex64), "returned complex numbers; float32 is wanted"),
         (torch.eye(2, device="meta"), "whose values cannot be read"),
+        (quantized(torch.eye(2)), "whose values cannot be read"),
+        (FakeTensorMode().from_tensor(torch.eye(2)), "whose values cannot be read"),
     ],
 )
 def test_a_wrong_kind_of_result_is_named(result, words):
@@ -96,6 +107,42 @@ def test_a_number_is_wanted_where_a_number_is_wanted(result):
     verdict = check("ps1.max_cosine_weight", lambda n, temperature=1.0: result)
     assert verdict.score == 0
     assert "None" in verdict.hint if result is None else "a number is wanted" in verdict.hint
+
+
+@pytest.mark.parametrize("result", [10**400, -(10**400)])
+def test_a_number_beyond_every_float_is_a_wrong_number(result):
+    verdict = check("ps1.max_cosine_weight", lambda n, temperature=1.0: result)
+    assert verdict.score == 0
+    assert "inf; 0.06945 is wanted" in verdict.hint
+
+
+def test_a_coroutine_is_named_and_leaves_no_warning_behind():
+    async def later(x, y=None):
+        return right(x, y)
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        verdict = check(ITEM, later)
+        gc.collect()
+    assert "returned a coroutine; a torch.Tensor is wanted" in verdict.hint
+    assert warned == []
+
+
+def test_two_numbers_that_differ_never_read_the_same():
+    def nearly(x, y=None):
+        return right(x, y) * (1 + 1e-7 if x.dtype == torch.float64 else 1)
+
+    hint = check(ITEM, nearly).hint
+    got, wanted = re.search(r": (\S+) where (\S+) is wanted", hint).groups()
+    assert got != wanted
+    assert "Only the first digits are right: something on the way is float32" in hint
+
+    def nearly_the_number(n, temperature=1.0):
+        return 1.0001 / (1 + (n - 1) * math.exp(-2 / temperature)) if n == 1 else 1 / n
+
+    problems = {c.name: c.problem for c in check("ps1.max_cosine_weight", nearly_the_number).cases}
+    got = problems["one key: it gets everything"]
+    assert got == "your result is 1.0001; 1 is wanted"
 
 
 def test_an_unrecognised_wrong_value_is_shown_where_it_is_furthest_off():
@@ -132,6 +179,20 @@ def test_a_detour_through_float32_shows_in_float64():
 
     failed = [case.name for case in check(ITEM, detour).cases if not case.passed]
     assert failed == ["float64"]
+
+
+def test_an_input_made_complex_is_an_input_changed():
+    def turns(x, y=None):
+        result = right(x, y)
+        with torch.no_grad():
+            x.data = x.data.to(torch.complex64)
+        return result
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        verdict = check(ITEM, turns)
+    assert "leaves its input as it was" in [c.name for c in verdict.cases if not c.passed]
+    assert warned == []
 
 
 def test_an_input_that_is_changed_is_noticed_even_when_the_result_is_right():
@@ -242,6 +303,78 @@ def test_an_exception_that_cannot_be_printed_is_still_named():
         raise Mute
 
     assert "it stopped with Mute" in check(ITEM, broken).hint
+
+
+@pytest.mark.parametrize("error", [SystemExit, RuntimeError])
+def test_an_exception_that_raises_when_it_is_read_is_still_named(error):
+    class Trap(Exception):
+        def __str__(self):
+            raise error
+
+    def broken(x, y=None):
+        raise Trap
+
+    assert "it stopped with Trap" in check(ITEM, broken).hint
+
+
+def test_a_long_error_message_is_cut_and_told_once():
+    def broken(x, y=None):
+        raise ValueError("y" * 10_000)
+
+    verdict = check(ITEM, broken)
+    assert len(repr(verdict)) < 2_000
+    problems = [case.problem for case in verdict.cases[:-2]]
+    assert problems[0].startswith("it stopped with ValueError: yyy")
+    assert set(problems[1:]) == {"the same"}
+
+
+@pytest.mark.parametrize(
+    "changes", [lambda x: x.div_(2), lambda x: (2 * x).exp().div_(2), lambda x: x.mT.mul_(2).mT]
+)
+def test_overwriting_what_the_gradient_needs_is_explained(changes):
+    def careless(x, y=None):
+        if y is not None and x.shape == (2, 3, 5):
+            y = changes(x).sum() + y  # a value that backward needs is written over
+        return right(x, y)
+
+    assert "use the form that makes a new tensor" in check(ITEM, careless).hint
+
+
+def test_an_argument_of_another_name_is_told_the_name_to_keep():
+    hint = check("ps1.max_cosine_weight", lambda n, tau=1.0: 1 / n).hint
+    problems = " ".join(
+        c.problem for c in check("ps1.max_cosine_weight", lambda n, tau=1.0: 0.07).cases
+    )
+    assert "Keep the argument's name `temperature`" in hint + problems
+
+    def calls_torch_wrongly(x, y=None):
+        return torch.nn.functional.softmax(x, axes=-1)
+
+    verdict = check(ITEM, calls_torch_wrongly)
+    assert "unexpected keyword argument 'axes'" in verdict.hint
+    assert "Keep the argument" not in repr(verdict)
+
+
+def test_closing_stdout_loses_nothing():
+    def closes(x, y=None):
+        print("before")
+        sys.stdout.close()
+        return right(x, y)
+
+    verdict = check(ITEM, closes)
+    assert verdict.passed
+    assert "before" in verdict.said
+
+
+def test_a_helper_without_an_answer_is_named_as_the_one():
+    def pixels_as_tokens(x):
+        raise NotImplementedError("write your answer here, in place of this line")
+
+    def pixel_affinity(x):
+        return pixels_as_tokens(x) @ x
+
+    verdict = check("ps1.pixel_affinity", pixel_affinity)
+    assert "`pixels_as_tokens`, which your function calls, has no answer yet" in verdict.hint
 
 
 def test_an_unanswered_item_is_called_unanswered():
@@ -379,7 +512,7 @@ def test_a_slip_in_a_special_case_costs_its_share():
     assert [c.name for c in verdict.cases if not c.passed] == [
         "a row that may attend to nothing: zeros"
     ]
-    assert verdict.score == pytest.approx(4 * 11 / 12, abs=0.01)
+    assert verdict.score == pytest.approx(4 * 12 / 13, abs=0.01)
     assert not verdict.passed
 
 
@@ -405,10 +538,28 @@ def test_two_mistakes_are_named_as_the_one_that_explains_most_and_the_rest_is_sh
     assert "There is more than that: “three rows that can be done by hand”" in verdict.hint
 
 
-def test_a_value_that_is_merely_wrong_is_not_given_a_name():
-    for item_id in items():
-        verdict = check(item_id, lambda *a, **k: torch.full((2, 2), 0.123))
-        assert verdict.misconception is None
+def test_masking_after_the_softmax_fails_where_a_forbidden_score_is_huge():
+    def renormalised(scores, mask=None):
+        weights = scores.softmax(-1)
+        if mask is None:
+            return weights
+        weights = weights * mask
+        total = weights.sum(-1, keepdim=True)
+        return weights / torch.where(total == 0, 1, total)
+
+    verdict = check("ps1.attention_weights", renormalised)
+    assert 0 < verdict.score < 4
+    assert verdict.misconception == "renormalised after the softmax"
+
+
+@pytest.mark.parametrize("filling", [-20, -100, -500])
+def test_a_filling_that_is_not_low_enough_fails(filling):
+    def filled(scores, mask=None):
+        if mask is None:
+            return scores.softmax(-1)
+        return scores.masked_fill(~mask, filling).softmax(-1).masked_fill(~mask, 0)
+
+    assert 0 < check("ps1.attention_weights", filled).score < 4
 
 
 def test_the_score_is_a_plain_float_that_nbgrader_can_read():
@@ -433,13 +584,13 @@ def test_grad_mode_switched_off_in_the_notebook_changes_no_verdict():
 def test_a_mistake_that_would_show_elsewhere_too_is_not_the_diagnosis():
     def only_the_first_mask_fails(scores, mask=None):
         if mask is not None and mask.shape == scores.shape and scores.dtype == torch.float32:
-            return scores.softmax(-1)  # as if the mask were forgotten, but here alone
+            return scores.softmax(-1)  # as if the mask were forgotten, but in these cases alone
         weights = scores if mask is None else scores.masked_fill(~mask, -torch.inf)
         weights = weights.softmax(-1)
         return weights if mask is None else weights.masked_fill(~mask, 0)
 
     verdict = check("ps1.attention_weights", only_the_first_mask_fails)
     failed = [case.name for case in verdict.cases if not case.passed]
-    assert failed == ["a mask for each image", "gradients"]
+    assert failed == ["a mask for each image", "scores in the thousands, all negative", "gradients"]
     assert verdict.misconception is None
     assert "a mask for each image" in verdict.hint

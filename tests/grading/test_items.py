@@ -3,7 +3,9 @@
 from itertools import pairwise
 
 import pytest
+import torch
 from grading.correct_answers import ANSWERS
+from grading.wrong_answers import NOT_A_MISCONCEPTION
 
 from attncourse.grading import check, items
 from attncourse.grading.declaring import Draw
@@ -14,6 +16,11 @@ WRONG = [
     for item_id, item in ITEMS.items()
     for misconception in item.misconceptions
     for number, program in enumerate(misconception.programs)
+]
+NAMELESS = [
+    pytest.param(item_id, program, id=f"{item_id}-{name}")
+    for item_id, programs in NOT_A_MISCONCEPTION.items()
+    for name, program in programs.items()
 ]
 RIGHT = [
     pytest.param(item_id, answer, id=f"{item_id}-{answer.__name__}")
@@ -39,6 +46,62 @@ def test_a_misconception_fails_and_is_named_as_itself(item_id, misconception, pr
     assert verdict.score < ITEMS[item_id].points
     assert verdict.misconception == misconception.name, verdict
     assert verdict.hint == misconception.sentence
+
+
+@pytest.mark.parametrize("seed", [0, 1, "another student"])
+@pytest.mark.parametrize(("item_id", "program"), NAMELESS)
+def test_a_mistake_that_is_none_of_the_misconceptions_gets_no_name(item_id, program, seed):
+    verdict = check(item_id, program, seed=seed)
+    assert not verdict.passed
+    assert verdict.misconception is None, verdict
+    assert verdict.hint.startswith("“")  # the case that failed, and how
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, NameError, TypeError])
+@pytest.mark.parametrize("item_id", ITEMS)
+def test_an_error_is_told_as_the_error_it_is(item_id, error):
+    def broken(*args, **kwargs):
+        raise error("boom")
+
+    verdict = check(item_id, broken)
+    assert verdict.score == 0
+    assert verdict.misconception is None
+    assert f"”: it stopped with {error.__name__}: boom, line" in verdict.hint
+
+
+@pytest.mark.parametrize("item_id", ITEMS)
+def test_an_answer_runs_on_one_thread_and_the_notebook_keeps_its_own(item_id):
+    before = torch.get_num_threads()
+    seen = set()
+
+    def looks(*args, **kwargs):
+        seen.add(torch.get_num_threads())
+        torch.set_num_threads(3)
+
+    torch.set_num_threads(2)
+    try:
+        check(item_id, looks)
+        assert torch.get_num_threads() == 2
+        check(item_id, ANSWERS[item_id][0])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert 1 in seen
+    assert 2 not in seen
+
+
+@pytest.mark.parametrize("item_id", ITEMS)
+def test_what_the_notebook_set_as_default_changes_no_verdict(item_id):
+    torch.set_default_device("meta")
+    torch.set_default_dtype(torch.float64)
+    try:
+        verdict = check(item_id, ANSWERS[item_id][0])
+        assert torch.get_default_device().type == "meta"
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_device("cpu")
+        torch.set_default_dtype(torch.float32)
+    assert verdict.passed, verdict
 
 
 def test_every_item_has_five_correct_styles():
@@ -85,8 +148,12 @@ def test_a_drawn_mask_allows_and_forbids_something_in_every_row():
 
 def test_sizes_of_a_batch_all_differ():
     """Two equal sizes would hide a swapped axis."""
+    names = ("a batch", "a batch of scores", "a batch against itself")
+    looked_at = []
     for item in ITEMS.values():
         for case in item.cases(Draw(0)):
-            if case.name in ("a batch", "a batch of scores", "a batch against itself"):
+            if case.name in names:
+                looked_at.append(item.id)
                 sizes = sorted(case.args[0].shape)
                 assert all(a < b for a, b in pairwise(sizes)), (item.id, sizes)
+    assert looked_at == [item_id for item_id in ITEMS if item_id != "ps1.max_cosine_weight"]
