@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="attncourse", description=__doc__)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     # One line for each command: its function below says how it is called and what it does.
-    for add in (_book, _release):
+    for add in (_book, _release, _survey, _tying):
         add(commands)
     options = parser.parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
@@ -79,6 +79,138 @@ def _release(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         return 0
 
     command.set_defaults(run=run)
+
+
+def _survey(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "survey",
+        help="measure the heads of trained models beside random ones",
+        description=(
+            "How alike are the query, key and value projections of trained models? Prints, beside "
+            "random weights of the same shapes, the median and quartiles over all heads, and over "
+            "layers with their heads summed. Statistics marked as gauge-invariant are properties "
+            "of a head; the others depend on which of many equal ways it is written down in."
+        ),
+    )
+    command.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help=(
+            "minilm (shipped with the extra attncourse[models], needs no network), a folder with "
+            "config.json and safetensors, a .safetensors file with config.json beside it, or an id "
+            "on the Hugging Face hub such as openai-community/gpt2"
+        ),
+    )
+    command.add_argument(
+        "--csv", metavar="F", type=_new_file(".csv"), help="write every head and layer to F.csv"
+    )
+    command.add_argument(
+        "--plot", metavar="F", type=_new_file(".png"), help="draw symmetry and overlaps to F.png"
+    )
+
+    def run(options: argparse.Namespace) -> int:
+        from attncourse.pretrained import CheckpointError, load_heads, summarise, survey
+
+        try:
+            # All before any work: a wrong name at the end costs no survey at the beginning.
+            loaded = {model: load_heads(model) for model in options.models}
+            surveys = []
+            for model, heads in loaded.items():
+                print(heads, file=sys.stderr)
+                # By the name that was typed: two folders may have the same one.
+                surveys.append(survey(heads, progress=_progress).assign(model=model))
+        except CheckpointError as error:
+            print(f"attncourse survey: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("\nattncourse survey: interrupted, nothing was written", file=sys.stderr)
+            return 130
+        import pandas as pd
+
+        frame = pd.concat(surveys, ignore_index=True)
+        print(summarise(frame).to_string())
+        if options.csv:
+            frame.to_csv(options.csv, index=False)
+        if options.plot:
+            from attncourse.visuals.trained_heads import survey_picture
+
+            survey_picture(frame).save(options.plot)
+        return 0
+
+    command.set_defaults(run=run)
+
+
+def _tying(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "tying",
+        help="train small models with query, key and value tied in every way",
+        description=(
+            "What does it cost to tie query, key and value? Train every task in six modes, with "
+            "and without the diagonal, for several seeds, and print accuracy and loss with their "
+            "spread, beside chance and, where there is one, the bound that tied scores cannot "
+            "exceed."
+        ),
+    )
+    command.add_argument(
+        "--task",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=(
+            "relation, rescue, previous, agreement, match, scenes or language, or one of a group "
+            "such as relation/cycle; may be given more than once; all if not given"
+        ),
+    )
+    command.add_argument(
+        "--full",
+        action="store_true",
+        help="more seeds, larger models, longer training: for a GPU (default: a minute a task)",
+    )
+    command.add_argument(
+        "--out",
+        metavar="F.json",
+        type=_new_file(".json"),
+        help="keep every run in F.json as soon as it ends; the same command then continues there",
+    )
+
+    def run(options: argparse.Namespace) -> int:
+        from attncourse.experiments.tying import tying
+
+        words = ["attncourse", "tying", *(f"--task {name}" for name in options.task)]
+        words += ["--full"] * options.full
+        try:
+            sweep = tying(options.task, full=options.full, out=options.out, command=" ".join(words))
+        except (ValueError, FloatingPointError) as error:
+            print(f"attncourse tying: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            kept = f"what was done is in {options.out}" if options.out else "nothing was kept"
+            print(f"\nattncourse tying: interrupted; {kept}", file=sys.stderr)
+            return 130
+        print(sweep)
+        return 0
+
+    command.set_defaults(run=run)
+
+
+def _progress(done: int, layers: int) -> None:
+    end = "\n" if done == layers else ""
+    print(f"\rlayer {done} of {layers}", end=end, file=sys.stderr, flush=True)
+
+
+def _new_file(suffix: str) -> Callable[[str], Path]:
+    """A path that can be written to, checked before the work that fills it."""
+
+    def path(text: str) -> Path:
+        file = Path(text).expanduser()
+        if file.suffix != suffix:
+            raise argparse.ArgumentTypeError(f"{text!r} must end in {suffix}")
+        if not file.parent.is_dir() or file.is_dir():
+            raise argparse.ArgumentTypeError(f"{text!r} is not in a folder that exists")
+        return file
+
+    return path
 
 
 if __name__ == "__main__":

@@ -1,0 +1,205 @@
+"""What a task is: samples, a chance level, and what tied scores can reach at most."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+IGNORED = -100  #: the target of a token that is asked nothing; torch's cross-entropy skips it
+
+Split = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The size of the models of a task, and how long they are trained.
+
+    Attributes:
+        steps: gradient steps at most.
+        seeds: how many runs differ in nothing but the seed: 0, 1, 2, ...
+        batch_size: samples for one gradient step.
+        learning_rate: Adam's, at its highest; it rises for a tenth of the steps, then falls to 0.
+        encoder_learning_rate: that of what turns the input into tokens; the same when None.
+        d_model: features of a token.
+        d_k: features of a query, a key and a value, per head, in the mode ``separate``.
+        num_heads, num_layers: of the attention; no layer at all leaves encoder and readout.
+        mlp_width: hidden units in multiples of d_model. Positive: each layer is a Transformer
+            block (residual, LayerNorm, attention, MLP). 0: each layer is bare attention.
+        match_parameters: choose d_k of the other modes so that their projections have as many
+            parameters as those of ``separate``; else every mode gets the same d_k.
+        evaluate_every: steps between two looks at the validation samples.
+        validation_size, test_size: number of samples.
+        solved_loss: stop when the validation loss is below this, in bits for each answer.
+        patience: stop after so many looks without a better validation loss; never when None.
+    """
+
+    steps: int
+    seeds: int = 3
+    batch_size: int = 64
+    learning_rate: float = 5e-3
+    encoder_learning_rate: float | None = None
+    d_model: int = 32
+    d_k: int = 12
+    num_heads: int = 1
+    num_layers: int = 1
+    mlp_width: int = 0
+    match_parameters: bool = True
+    evaluate_every: int = 50
+    validation_size: int = 250
+    test_size: int = 500
+    solved_loss: float = 0.01
+    patience: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(ABC):
+    """Samples of tokens, each of which is asked for one answer out of ``num_answers``.
+
+    A task is all that defines an experiment but the mode and the seed: two equal tasks give equal
+    runs, and a record of the task is kept with every run.
+
+    Attributes:
+        name: its name on the command line; what stands before "/" is its group.
+        question: what every token is asked, in one sentence.
+        settings: how its models are made and trained.
+    """
+
+    name: str
+    question: str
+    settings: Settings
+
+    @property
+    @abstractmethod
+    def num_answers(self) -> int:
+        """Among how many answers a token has to choose."""
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of the best answer that does not depend on the input."""
+        return 1 / self.num_answers
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether a token may attend to nothing behind it."""
+        return False
+
+    @property
+    def pretraining(self) -> Task | None:
+        """The task on which the encoder is trained first, if there is one."""
+        return None
+
+    def bound(self, *, mask_diagonal: bool) -> float | None:
+        """Accuracy that one head with tied query and key cannot exceed; None: no bound below 1.
+
+        See :func:`tied_bound` for what it rests on.
+        """
+        return None
+
+    @abstractmethod
+    def sample(
+        self, count: int, generator: torch.Generator, split: Split = "train"
+    ) -> tuple[Tensor, Tensor]:
+        """Draw samples.
+
+        Args:
+            count: how many, B.
+            generator: a CPU generator; equal states give equal samples.
+            split: which part of the data to draw from, where it is finite.
+
+        Returns:
+            The input of the encoder, ``[B, ...]``, and the targets ``[B, T]``: the index of the
+            right answer for each token, or :data:`IGNORED`.
+        """
+
+    @abstractmethod
+    def encoder(self) -> nn.Module:
+        """A fresh module that turns the input into tokens ``[B, T, d_model]``."""
+
+
+class Embeddings(nn.Module):
+    """Tokens given as whole numbers: the sum of one learned vector for each of their features.
+
+    Args:
+        vocabularies: number of values of each feature.
+        d_model: length of the vectors.
+        num_positions: number of positions, each with a learned vector of its own; with 0 the
+            tokens are a set.
+    """
+
+    def __init__(
+        self, vocabularies: Sequence[int], d_model: int, *, num_positions: int = 0
+    ) -> None:
+        super().__init__()
+        self.features = nn.ModuleList(nn.Embedding(size, d_model) for size in vocabularies)
+        self.positions = nn.Embedding(num_positions, d_model) if num_positions else None
+        for embedding in self.modules():
+            if isinstance(embedding, nn.Embedding):
+                # With torch's standard deviation of 1, a tied head starts with all its attention
+                # on the token itself, and some seeds never leave that.
+                nn.init.normal_(embedding.weight, std=0.5)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """``[B, T, number of features]``, whole numbers -> ``[B, T, d_model]``."""
+        x = torch.stack([embed(tokens[..., i]) for i, embed in enumerate(self.features)]).sum(0)
+        if self.positions is not None:
+            x = x + self.positions.weight[: x.shape[1]]
+        return x
+
+
+def tied_bound(target: Sequence[int], num_answers: int, *, mask_diagonal: bool) -> float | None:
+    """What one head can reach whose scores are those of one matrix for query and key.
+
+    Token i has to fetch the answer that token ``target[i]`` carries; answers are independent and
+    uniform. Say that token i *hits* if its score with ``target[i]`` is larger than its score with
+    every other token that it may see; otherwise it fetches the answer of another token, which is
+    right with probability ``1 / num_answers``.
+
+    Follow the targets, i → t(i) → t(t(i)) → ..., round a closed cycle. If all of its tokens hit,
+    each score beats the one before it: the token t(i) prefers t(t(i)) to i, so
+
+        s(t(i), t(t(i))) > s(t(i), i) = s(i, t(i)),    by symmetry,
+
+    and after one turn a number would be larger than itself. So a cycle of three or more loses at
+    least one token. A cycle of two is free of this, because t(t(i)) is i; but where the diagonal is
+    visible, two tokens that prefer each other to themselves need
+
+        s(i, i) + s(j, j) < 2 s(i, j),    against    s(i, i) + s(j, j) − 2 s(i, j) = ‖q_i − q_j‖².
+
+    Losing one token of each such cycle is also enough, for what is left are open chains. One head
+    serves them with queries that grow along the chain, each sharing a direction with the next:
+    q_i = 3^i (e_i + e_{i+1}). So the bound is the share of hits, plus what the lost tokens guess.
+
+    Where this stops being true: scores that look at the answers themselves can lose the token for
+    which it matters least, and a second head or an MLP can subtract the wrong answer.
+
+    Args:
+        target: for each token the index of its target; negative for a token that is asked nothing.
+        num_answers: among how many answers it chooses.
+        mask_diagonal: whether a token is forbidden to see itself.
+
+    Returns:
+        The largest accuracy, or None where that is 1.
+    """
+    asked = [i for i, t in enumerate(target) if t >= 0]
+    shortest = 3 if mask_diagonal else 2
+    lost = sum(len(cycle) >= shortest for cycle in _cycles(target))
+    return (len(asked) - lost + lost / num_answers) / len(asked) if lost else None
+
+
+def _cycles(target: Sequence[int]) -> set[frozenset[int]]:
+    """The closed cycles of the map i -> target[i], each as the set of its tokens."""
+    cycles = set()
+    for start in range(len(target)):
+        path: list[int] = []
+        token = start
+        while token >= 0 and token not in path:
+            path.append(token)
+            token = target[token]
+        if token >= 0:
+            cycles.add(frozenset(path[path.index(token) :]))
+    return cycles
