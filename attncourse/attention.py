@@ -238,14 +238,17 @@ def _attend_fused(
 ) -> Tensor:
     """torch's kernel, given its arguments in the one form in which it is fused.
 
-    That form is ``[N, h, T, d]`` with d_k = d_v. Anything else is computed with all T_q × T_k
-    weights in memory, 5 to 8 times slower, without a word.
+    That form is ``[N, h, T, d]`` with d_k = d_v and a token's features side by side in memory.
+    Anything else is computed with all T_q × T_k weights in memory, several times slower, without
+    a word.
     """
     d_k, d_v = query.shape[-1], value.shape[-1]
     if d_v < d_k:  # zeros at the end of a value come out as zeros at the end of the output
         value = F.pad(value, (0, d_k - d_v))
     elif d_v > d_k:  # zeros at the end of query and key add nothing to a dot product
         query, key = F.pad(query, (0, d_v - d_k)), F.pad(key, (0, d_v - d_k))
+    if not query.stride(-1) == key.stride(-1) == value.stride(-1) == 1:  # tokens from a feature map
+        query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
     if query.ndim == key.ndim == value.ndim == 4 and (mask is None or mask.ndim in (2, 4)):
         output = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
     else:

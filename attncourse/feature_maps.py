@@ -153,7 +153,7 @@ class FeatureMapAttention(nn.Module):
                 :meth:`attncourse.attention.SelfAttention.forward`.
         """
         _check_channels(x, self.channels)
-        attended = self.attention(_tokens(x), mask=mask, return_weights=return_weights)
+        attended = self.attention(pixels_as_tokens(x), mask=mask, return_weights=return_weights)
         output, weights = _output_and_weights(attended)
         return _output(tokens_as_pixels(output, *x.shape[2:]), weights)
 
@@ -218,7 +218,8 @@ class NonLocalBlock(nn.Module):
         """``[B, C, H, W]`` -> the same shape, and the weights ``[B, H·W, H·W]`` if asked for.
 
         Raises:
-            TypeError, ValueError: ``x`` is no feature map of C channels, or is not finite.
+            TypeError, ValueError: ``x`` is no feature map of C channels, has no pixels, or is not
+                finite.
         """
         _check_map(x, self.channels, self.g.weight)
         if self.affinity == "gaussian":
@@ -271,7 +272,8 @@ class SAGANAttention(nn.Module):
         Row j of the weights belongs to the pixel that asks.
 
         Raises:
-            TypeError, ValueError: ``x`` is no feature map of C channels, or is not finite.
+            TypeError, ValueError: ``x`` is no feature map of C channels, has no pixels, or is not
+                finite.
         """
         _check_map(x, self.channels, self.gamma)
         attended, weights = _softmax_attention(self.g(x), self.f(x), self.h(x), return_weights)
@@ -311,7 +313,8 @@ class PositionAttention(nn.Module):
         """``[B, C, H, W]`` -> the same shape, and the weights ``[B, H·W, H·W]`` if asked for.
 
         Raises:
-            TypeError, ValueError: ``x`` is no feature map of C channels, or is not finite.
+            TypeError, ValueError: ``x`` is no feature map of C channels, has no pixels, or is not
+                finite.
         """
         _check_map(x, self.channels, self.alpha)
         attended, weights = _softmax_attention(
@@ -351,19 +354,12 @@ class ChannelAttention(nn.Module):
 # ---------------------------------------------------------------- what the modules share
 
 
-def _tokens(x: Tensor) -> Tensor:
-    # The fused kernel wants the features of a token side by side; of a strided view it makes the
-    # whole T × T matrix, without a word.
-    return pixels_as_tokens(x).contiguous()
-
-
 def _softmax_attention(
     query: Tensor, key: Tensor, value: Tensor, return_weights: bool
 ) -> tuple[Tensor, Tensor | None]:
     """``softmax(query·key) value`` between all pixels; each argument ``[B, ·, H, W]``."""
-    attended = attend(
-        _tokens(query), _tokens(key), _tokens(value), scale=1.0, return_weights=return_weights
-    )
+    tokens = (pixels_as_tokens(part) for part in (query, key, value))
+    attended = attend(*tokens, scale=1.0, return_weights=return_weights)
     output, weights = _output_and_weights(attended)
     return tokens_as_pixels(output, *query.shape[2:]), weights
 
@@ -410,6 +406,8 @@ def _check_channels(x: Tensor, channels: int | None) -> None:
 
 def _check_map(x: Tensor, channels: int | None, weight: Tensor) -> None:
     _check_channels(x, channels)
+    if 0 in x.shape[2:]:
+        raise ValueError(f"x must have at least one pixel, got {shape_of(x)} as [B, C, H, W]")
     check_features("x", x, "[B, C, H, W]")
     check_same_kind("x", x, "the layer's weights", weight)
 

@@ -285,8 +285,11 @@ def test_gradients_of_the_weights_are_right():
     "shapes",
     [[(5, 8), (7, 8), (7, 8)], [(2, 3, 5, 8), (2, 3, 7, 8), (2, 3, 7, 6)], [(2, 2, 3, 5, 8)] * 3],
 )
-def test_without_weights_the_fused_kernel_is_used_whatever_the_shape(shapes):
+@pytest.mark.parametrize("strided", [False, True])
+def test_without_weights_the_fused_kernel_is_used_whatever_the_shape(shapes, strided):
     query, key, value = (normal(i, *shape) for i, shape in enumerate(shapes))
+    if strided:
+        query, key, value = (x.mT.contiguous().mT for x in (query, key, value))
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         attend(query, key, value)
     names = {event.name for event in profile.events()}

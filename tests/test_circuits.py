@@ -196,6 +196,14 @@ def test_any_bilinear_form_has_factors_and_they_are_balanced(leading, sizes, see
     close(W_q @ W_q.mT, W_k @ W_k.mT)
 
 
+def test_gradients_of_factors_are_right_until_singular_values_coincide():
+    M = normal(0, 3, 5).requires_grad_()
+    assert torch.autograd.gradcheck(lambda M: qk_circuit(*factor_bilinear(M, 2)), M)
+    zeros = torch.zeros(3, 5).double().requires_grad_()
+    factor_bilinear(zeros, 2)[0].sum().backward()
+    assert zeros.grad.isnan().all()
+
+
 @given(st.integers(1, 6), seeds)
 def test_factors_of_lower_rank_are_the_closest_there_are(d_k, seed):
     M = normal(seed, 7, 9)
@@ -352,6 +360,24 @@ def test_dependent_rows_do_not_count_twice(dtype):
     close(subspace_overlap(doubled, W_b), subspace_overlap(W_a, W_b), 1e-5)
 
 
+# What would fail: a tolerance that grows with the features, which are many and say nothing of rank.
+def test_a_short_row_among_many_features_still_counts():
+    W_a, W_b = (W.float() for W in head(0, 32, 4096))
+    expected, overlap = principal_angles(W_a, W_b), subspace_overlap(W_a, W_b)
+    W_a[0] *= 1e-3
+    close(principal_angles(W_a, W_b), expected, 1e-4)
+    close(subspace_overlap(W_a, W_b), overlap, 1e-5)
+
+
+def test_the_overlap_of_badly_conditioned_rows_ends_where_it_says():
+    W_a, W_b = (W.float() for W in head(0, 3, 8))
+    overlap = subspace_overlap(W_a, W_b)
+    for condition, same in ((1e3, True), (1e8, False)):
+        stretched = torch.tensor([[condition**0.5], [condition**-0.5], [1]]) * W_a
+        changed = subspace_overlap(stretched, W_b)
+        assert bool((changed - overlap).abs() < 1e-3) == same
+
+
 @pytest.mark.parametrize("name", [n for n in SPECTRAL if n != "principal_angles"])
 def test_nothing_but_the_dot_products_of_rows_matters(name):
     W_q, W_k = head(0, 3, 8)
@@ -405,6 +431,17 @@ def test_half_precision_weights_are_computed_in_float32(name, dtype):
     actual = INVARIANTS[name](W_q, W_k)
     assert actual.dtype == torch.float32
     close(actual, INVARIANTS[name](W_q.float(), W_k.float()), 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_weights_are_factored_and_regauged_in_float32(dtype):
+    W_q, W_k, A = (W.to(dtype) for W in (*head(0, 3, 8), gauge(2, 3)))
+    for half, full in (
+        (regauge(W_q, W_k, A), regauge(W_q.float(), W_k.float(), A.float())),
+        (factor_bilinear(W_q, 2), factor_bilinear(W_q.float(), 2)),
+    ):
+        for actual, expected in zip(half, full, strict=True):
+            assert torch.equal(actual, expected.to(dtype))
 
 
 @pytest.mark.parametrize("name", [n for n in INVARIANTS if n != "principal_angles"])

@@ -545,10 +545,18 @@ def test_fact_13_one_shared_head_gets_at_most_two_of_three_in_the_cycle(numbers)
     assert sum(right) <= 2
 
 
-def test_fact_13_two_shared_heads_and_a_choice_between_them_solve_the_cycle():
-    """Head 1 serves A and C, head 2 serves B; the token itself knows which one to listen to."""
-    first, second = targets(cycle_scores(AB=3, CA=2, BC=1)), targets(cycle_scores(AB=1, CA=1, BC=3))
-    assert [first[0], second[1], first[2]] == [1, 2, 0]
+def test_fact_13_two_shared_heads_and_a_hidden_layer_solve_the_cycle():
+    """Head 1 serves A and C, head 2 serves B; the hidden layer hears the one that serves its token.
+
+    It is ``relu(head + gate x - 1)``, and the layer behind it adds up the heads.
+    """
+    tokens, gate = torch.eye(3).double(), torch.tensor([[1, 0, 1], [0, 1, 0]]).double()
+    others = ~torch.eye(3, dtype=torch.bool)
+    heads = torch.stack([cycle_scores(AB=3, CA=2, BC=1), cycle_scores(AB=1, CA=2, BC=3)])
+    attended = attention_weights(10 * heads, others) @ tokens
+    hidden = torch.relu(attended + (gate @ tokens)[..., None] - 1)
+    assert hidden.sum(0).argmax(1).tolist() == [1, 2, 0]
+    assert attended.argmax(2).tolist() == [[1, 0, 0], [2, 2, 1]]  # neither head does it alone
 
 
 def test_fact_13_with_a_masked_diagonal_a_shared_head_serves_every_mutual_relation():
@@ -571,7 +579,11 @@ def test_fact_13_with_a_masked_diagonal_a_shared_head_serves_every_mutual_relati
 def test_fact_13_with_positions_and_a_causal_mask_a_shared_head_finds_the_previous_token(
     mask, finds
 ):
-    """Positions on a circle: among those before a token, the nearest is the one just before it."""
+    """Positions on a circle: among those before a token, the nearest is the one just before it.
+
+    With any other mask it is not found, because all norms are equal: a token itself is nearest,
+    and the next one is as near as the previous one.
+    """
     angle = 0.3 * torch.arange(T).double()
     positions = torch.stack([angle.cos(), angle.sin()], dim=1)
     allowed = torch.ones(T, T, dtype=torch.bool)
@@ -582,6 +594,14 @@ def test_fact_13_with_positions_and_a_causal_mask_a_shared_head_finds_the_previo
     weights = attention_weights(500 * dot_affinity(positions), allowed)
     previous = weights.diagonal(-1)
     assert bool(previous.min() > 0.99) == finds
+
+
+def test_fact_13_with_unequal_norms_a_shared_head_finds_the_previous_token_without_a_mask():
+    """``q_i = 3⁻ⁱ (e_i + e_{i+1})``: 3 · 9⁻ⁱ with the previous one, 2 · 9⁻ⁱ with itself."""
+    W = (torch.eye(T + 1, T) + torch.eye(T + 1, T).roll(1, 0)) * 3.0 ** -torch.arange(T)
+    positions = torch.eye(T).double()
+    weights = attention_weights(1e8 * dot_affinity(positions @ W.double().T))
+    assert weights.diagonal(-1).min() > 0.99
 
 
 # ------------------------------------------- 14. shapes

@@ -364,6 +364,8 @@ def test_scores_too_large_for_an_exponential_do_no_harm(name):
         (TypeError, lambda: NonLocalBlock(4)(torch.zeros(2, 4, 3, 5).long()), ["x", "int64", "floating"]),
         (TypeError, lambda: NonLocalBlock(4)([[1]]), ["x", "list", "[B, C, H, W]"]),
         (ValueError, lambda: NonLocalBlock(4)(torch.full((1, 4, 2, 3), torch.nan)), ["x", "NaN", "[0, 0, 0, 0]"]),
+        (ValueError, lambda: NonLocalBlock(4)(torch.zeros(1, 4, 0, 3)), ["x", "one pixel", "[1, 4, 0, 3]"]),
+        (ValueError, lambda: ChannelAttention()(torch.zeros(1, 4, 3, 0)), ["x", "one pixel", "[1, 4, 3, 0]"]),
         (ValueError, lambda: NonLocalBlock(5), ["channels", "divisible by 2", "5", "inner_channels"]),
         (ValueError, lambda: NonLocalBlock(4, affinity="concat"), ["affinity", "'concat'", "'dot_product'"]),
         (ValueError, lambda: NonLocalBlock(4, inner_channels=0), ["inner_channels", "0"]),

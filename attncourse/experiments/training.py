@@ -43,7 +43,9 @@ class Run:
         accuracy: share of right answers on the test samples.
         loss: cross-entropy on the test samples, in bits for each answer.
         chance: accuracy of the best answer that does not depend on the input.
-        bound: accuracy that this mode cannot exceed, None where there is no such proof.
+        fetch_bound: the most that tied scores reach by fetching one token each, see
+            :func:`attncourse.experiments.tasks.fetch_bound`; a softmax that mixes several may
+            exceed it. None where it is 1, and for modes whose scores are not tied.
         d_k, d_v: features of a head's query and key, and of its value.
         projection_parameters: in all attention layers; ``parameters``: in the whole model.
         steps: gradient steps taken; ``stopped``: what ended them: "solved" (validation loss below
@@ -60,7 +62,7 @@ class Run:
     accuracy: float
     loss: float
     chance: float
-    bound: float | None
+    fetch_bound: float | None
     d_k: int
     d_v: int
     projection_parameters: int
@@ -93,7 +95,7 @@ def train(
         task: what to learn, from :func:`attncourse.experiments.tasks.find_tasks` or your own.
         mode: one of :data:`attncourse.experiments.models.MODES`.
         mask_diagonal: forbid every token to attend to itself.
-        seed: seeds the weights and the training samples; the global generator is left alone.
+        seed: seeds the weights and the training samples; the global generators are left alone.
         device: the fastest one when left out.
         command: what is recorded as the way to do it again; this call when left out.
         on_step: called after every gradient step, for progress.
@@ -102,7 +104,7 @@ def train(
         The trained model, in evaluation mode, and the record.
 
     Raises:
-        ValueError: an unknown mode.
+        ValueError: an unknown mode, or scores that are no longer finite.
         FloatingPointError: the loss is no longer finite.
     """
     check_mode(mode)
@@ -112,10 +114,12 @@ def train(
         started = time.perf_counter()
         steps, stopped = _fit(model, task, seed, device, on_step)
         accuracy, loss = evaluate(model, *_fixed_samples(task, "test", device))
+        _check_finite(loss, task, steps)
         seconds = time.perf_counter() - started
-        where = describe(device)
     d_k, d_v = head_sizes(mode, task.settings)
-    call = f"train({task.name!r}, {mode!r}, mask_diagonal={mask_diagonal}, seed={seed})"
+    where, versions = provenance(device)
+    call = f"train({task.name!r}, {mode!r}, mask_diagonal={mask_diagonal}, seed={seed}, "
+    call += f"device={str(device)!r})"
     run = Run(
         task=task.name,
         mode=mode,
@@ -125,7 +129,7 @@ def train(
         accuracy=accuracy,
         loss=loss,
         chance=task.chance,
-        bound=task.bound(mask_diagonal=mask_diagonal) if mode in TIED_SCORES else None,
+        fetch_bound=task.fetch_bound(mask_diagonal=mask_diagonal) if mode in TIED_SCORES else None,
         d_k=d_k,
         d_v=d_v,
         projection_parameters=count_parameters(*model.attention),
@@ -134,22 +138,31 @@ def train(
         stopped=stopped,
         seconds=round(seconds, 3),
         device=where,
-        versions={
-            "attncourse": version("attncourse"),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "scikit-learn": version("scikit-learn"),
-        },
+        versions=versions,
         command=call if command is None else command,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     return model, run
 
 
+def provenance(device: torch.device | str | None = None) -> tuple[str, dict[str, str]]:
+    """The device and the versions that a run on ``device`` (the fastest when None) records."""
+    versions = {
+        "attncourse": version("attncourse"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "scikit-learn": version("scikit-learn"),
+    }
+    with _one_thread():
+        return describe(device), versions
+
+
 def design_of(task: Task) -> dict[str, Any]:
     """All that decides about a run of the task but mode, mask and seed, as JSON would hold it."""
     design: dict[str, Any] = json.loads(json.dumps(asdict(task)))
     del design["settings"]["seeds"]  # how many others there are is nothing to one run
+    if task.data is not None:
+        design["data"] = task.data
     return design
 
 
@@ -186,7 +199,8 @@ def _fresh_model(
 ) -> Reader:
     """A model with the weights of this seed, its encoder trained where the task asks for that."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        # The weights are drawn on the CPU; torch.manual_seed would seed the GPU's generator, too.
+        torch.default_generator.manual_seed(seed)
         model = Reader(task, mode, mask_diagonal=mask_diagonal).to(device)
     if task.pretraining is not None:
         model.encoder.load_state_dict(_pretrained(task.pretraining, seed, device, on_step))
@@ -223,11 +237,7 @@ def _fit(
         inputs, targets = task.sample(settings.batch_size, generator)
         logits = model(inputs.to(device))
         loss = F.cross_entropy(logits.flatten(0, 1), targets.to(device).flatten())
-        if not math.isfinite(loss.item()):
-            raise FloatingPointError(
-                f"{task.name}, seed {seed}: the loss is {loss.item()} at step {step}; "
-                f"try a learning_rate below {settings.learning_rate}"
-            )
+        _check_finite(loss.item(), task, step)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -237,6 +247,7 @@ def _fit(
         if step % settings.evaluate_every and step != settings.steps:
             continue
         _, validation_loss = evaluate(model, *validation)
+        _check_finite(validation_loss, task, step)
         if validation_loss < best_loss:
             best_loss, looks_since = validation_loss, 0
             best_weights = {name: x.clone() for name, x in model.state_dict().items()}
@@ -251,6 +262,14 @@ def _fit(
     model.load_state_dict(best_weights)
     model.eval()
     return step, stopped
+
+
+def _check_finite(loss: float, task: Task, step: int) -> None:
+    if not math.isfinite(loss):
+        raise FloatingPointError(
+            f"the loss is {loss} at step {step} of {task.name}; "
+            f"try a learning_rate below {task.settings.learning_rate}"
+        )
 
 
 def _optimizer(

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from attncourse.experiments.models import MODES, Mode
 from attncourse.experiments.tasks import Task, find_tasks
-from attncourse.experiments.training import Run, check_mode, design_of, train
+from attncourse.experiments.training import Run, check_mode, design_of, provenance, train
 
 _FORMAT = "runs of attncourse tying"
 
@@ -42,16 +42,22 @@ class Row:
     loss: float
     loss_sd: float | None
     chance: float
-    bound: float | None
+    fetch_bound: float | None
     projection_parameters: int
     parameters: int
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What :func:`tying` returns; printed, it is a table."""
+    """What :func:`tying` returns; printed, it is a table.
+
+    Attributes:
+        runs: those that came to an end.
+        failures: for each of the others which one it was, and why it did not.
+    """
 
     runs: tuple[Run, ...]
+    failures: tuple[str, ...] = ()
 
     def rows(self) -> list[Row]:
         """One row for each task, mode and mask, in the order in which they were asked for."""
@@ -61,7 +67,8 @@ class Sweep:
         return [_row(runs) for runs in groups.values()]
 
     def __str__(self) -> str:
-        return _table(self.rows())
+        lines = [_table(self.rows()), *(f"failed: {failure}" for failure in self.failures)]
+        return "\n".join(line for line in lines if line)
 
 
 def tying(
@@ -85,17 +92,20 @@ def tying(
         seeds: number of seeds 0, 1, 2, ...; as many as the task's settings say when None.
         full: for named tasks, the settings for a GPU in place of the quick ones.
         out: JSON file for the runs, replaced as a whole after each. Runs that it already holds are
-            not done again; runs of other tasks or settings in it are kept.
+            not done again; runs of other tasks or settings in it are kept. A run that fails is not
+            kept, and is tried again the next time.
         device: where to train; the fastest device when None.
         command: what is recorded as the way to do it again; this call when None.
         progress: show on stderr what runs, how far it is and how long it will take.
 
     Returns:
-        The runs that were asked for, those found in ``out`` included.
+        The runs that were asked for, those found in ``out`` included, and the failures: a run
+        whose loss or scores are no longer finite does not stop the others.
 
     Raises:
         ValueError: an unknown task or mode, or fewer than one seed.
-        RunsFileError: ``out`` cannot be written, or holds something else; it is left as it is.
+        RunsFileError: ``out`` cannot be written, holds something else, or holds some of the runs
+            from another device or other versions than here; it is left as it is.
     """
     chosen = _chosen_tasks(tasks, full)
     for mode in modes:
@@ -104,7 +114,10 @@ def tying(
         raise ValueError(f"seeds must be at least 1, got {seeds}")
     if command is None:
         names = [task.name for task in chosen]
-        command = f"tying({names}, modes={list(modes)}, masks={list(masks)}, full={full})"
+        command = (
+            f"tying({names}, modes={list(modes)}, masks={list(masks)}, seeds={seeds}, full={full}, "
+            f"device={None if device is None else str(device)!r})"
+        )
     path = None if out is None else Path(out)
     known = [] if path is None else _read(path)
     done = {_key(run.design, run.mode, run.mask_diagonal, run.seed): run for run in known}
@@ -116,21 +129,30 @@ def tying(
         for mask_diagonal in masks
         for mode in modes
     ]
+    keys = [_key(design_of(task), mode, mask, seed) for task, seed, mask, mode in wanted]
+    if path is not None:
+        _check_one_origin(path, [done.get(key) for key in keys], device)
     runs: dict[str, Run] = {}
+    failures: list[str] = []
     with _Progress(wanted, shown=progress) as bar:
-        for task, seed, mask_diagonal, mode in wanted:
-            key = _key(design_of(task), mode, mask_diagonal, seed)
-            bar.start(task, f"{mode}{' masked' * mask_diagonal}, seed {seed}")
+        for key, (task, seed, mask_diagonal, mode) in zip(keys, wanted, strict=True):
+            which = f"{mode}{' masked' * mask_diagonal}, seed {seed}"
+            bar.start(task, which)
             if key not in done:
-                _, done[key] = train(
-                    task,
-                    mode,
-                    mask_diagonal=mask_diagonal,
-                    seed=seed,
-                    device=device,
-                    command=command,
-                    on_step=bar.step,
-                )
+                try:
+                    _, done[key] = train(
+                        task,
+                        mode,
+                        mask_diagonal=mask_diagonal,
+                        seed=seed,
+                        device=device,
+                        command=command,
+                        on_step=bar.step,
+                    )
+                except (FloatingPointError, ValueError) as error:
+                    failures.append(f"{task.name} {which}: {error}")
+                    bar.finish()
+                    continue
                 if path is not None:
                     _write(path, done.values())
                 bar.finish()
@@ -138,7 +160,7 @@ def tying(
                 bar.skip()
             runs[key] = done[key]
     in_order = sorted(runs.values(), key=lambda run: _position(run, chosen, modes))
-    return Sweep(tuple(in_order))
+    return Sweep(tuple(in_order), tuple(failures))
 
 
 def _chosen_tasks(tasks: Sequence[str | Task] | str, full: bool) -> list[Task]:
@@ -188,6 +210,23 @@ def _read(path: Path) -> list[Run]:
     ):
         raise RunsFileError(f"{path} holds runs of another version of attncourse. {advice}")
     return [Run(**run) for run in runs]
+
+
+def _check_one_origin(
+    path: Path, found: Sequence[Run | None], device: torch.device | str | None
+) -> None:
+    """Raise unless all runs of the sweep, found or still to be done, share device and versions."""
+    here = provenance(device)
+    origins = set()
+    for run in found:
+        where, versions = here if run is None else (run.device, run.versions)
+        origins.add(", ".join([where, *(f"{name} {v}" for name, v in sorted(versions.items()))]))
+    if len(origins) > 1:
+        raise RunsFileError(
+            f"{path} holds runs from elsewhere, and one mean over both would hide that: "
+            f"{'; against '.join(sorted(origins))}. Name another file, or train them all in one "
+            "place; it was not touched."
+        )
 
 
 def _write(path: Path, runs: Iterable[Run]) -> None:
@@ -268,7 +307,7 @@ def _row(runs: Sequence[Run]) -> Row:
         loss=fmean(losses),
         loss_sd=stdev(losses) if len(runs) > 1 else None,
         chance=first.chance,
-        bound=first.bound,
+        fetch_bound=first.fetch_bound,
         projection_parameters=first.projection_parameters,
         parameters=first.parameters,
     )
@@ -281,18 +320,20 @@ def _table(rows: Sequence[Row]) -> str:
     for row in rows:
         if row.task != task:
             task = row.task
-            plural = "s" * (row.seeds != 1)
+            seeds = max(other.seeds for other in rows if other.task == task)
+            plural = "s" * (seeds != 1)
             lines += [
                 "",
-                f"{task}    chance {row.chance:.3f}, {row.seeds} seed{plural}, mean ± sd",
-                f"  {'mode':9} {'own token':9} {'accuracy':15} {'loss in bits':15} {'bound':5}"
-                f" {'projections':>11} {'parameters':>10}",
+                f"{task}    chance {row.chance:.3f}, {seeds} seed{plural}, mean ± sd",
+                f"  {'mode':9} {'own token':9} {'accuracy':15} {'loss in bits':15}"
+                f" {'fetch bound':11} {'projections':>11} {'parameters':>10}",
             ]
         lines.append(
             f"  {row.mode:9} {'masked' if row.mask_diagonal else 'visible':9}"
             f" {_spread(row.accuracy, row.accuracy_sd):15} {_spread(row.loss, row.loss_sd):15}"
-            f" {'' if row.bound is None else f'{row.bound:.3f}':5}"
+            f" {'' if row.fetch_bound is None else f'{row.fetch_bound:.3f}':11}"
             f" {row.projection_parameters:11,} {row.parameters:10,}"
+            f"{'' if row.seeds == seeds else f'  of {row.seeds}'}"
         )
     return "\n".join(lines[1:])
 

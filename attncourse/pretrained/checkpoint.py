@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from attncourse.checks import all_finite, count_bad
 from attncourse.pretrained.sources import CONFIG, CheckpointError, Source
 
 
@@ -42,15 +43,32 @@ class Checkpoint:
                     f"file ({error}); download it again"
                 ) from None
 
-    def number(self, *names: str) -> int:
-        """The whole number that the configuration gives under one of its possible names."""
-        for name in names:
-            number = self.config.get(name)
-            if isinstance(number, int) and number > 0:
+    def number(self, *names: str, otherwise: int | None = None) -> int:
+        """The whole number that the configuration gives under one of its possible names.
+
+        Args:
+            otherwise: what it is where the configuration gives none.
+        """
+        given = {name: self.config[name] for name in names if self.config.get(name) is not None}
+        if not given and otherwise is not None:
+            return otherwise
+        for number in given.values():
+            if isinstance(number, int) and not isinstance(number, bool) and number > 0:
                 return number
         raise CheckpointError(
             f"the {CONFIG} of {self.name} must give {' or '.join(names)} as a whole number above 0"
+            f", it gives {given or 'none'}"
         )
+
+    def section(self, name: str) -> dict[str, Any]:
+        """The object that the configuration gives under a name; empty where it gives none."""
+        section = self.config.get(name) or {}
+        if not isinstance(section, dict):
+            raise CheckpointError(
+                f"the {CONFIG} of {self.name} must give {name} as a JSON object, "
+                f"it gives {section!r}"
+            )
+        return section
 
     def prefix(self, name: str) -> str:
         """What stands before ``name`` in this checkpoint, such as ``"bert."`` or nothing."""
@@ -77,7 +95,8 @@ class Checkpoint:
         """One tensor, in float32 or, if it is stored so, in float64.
 
         Raises:
-            CheckpointError: it is missing, has another shape, or is quantised.
+            CheckpointError: it is missing, has another shape, is quantised, or has NaN or
+                infinite values.
         """
         self.require(name)
         with safe_open(self._file_of[name], framework="pt") as tensors:
@@ -88,11 +107,16 @@ class Checkpoint:
                 f"should be {list(shape)}; weights and {CONFIG} are not of the same model"
             )
         if tensor.dtype in (torch.float16, torch.bfloat16):
-            return tensor.float()
+            tensor = tensor.float()
         if tensor.dtype not in (torch.float32, torch.float64):
             raise CheckpointError(
                 f"{name} in {self.name} is stored as {tensor.dtype}: quantised weights mean "
                 "nothing without their scales; take the checkpoint that was not quantised"
+            )
+        if not all_finite(tensor):
+            raise CheckpointError(
+                f"{name} in {self._file_of[name]} has NaN or infinite values: {count_bad(tensor)}; "
+                "download the file again"
             )
         return tensor
 

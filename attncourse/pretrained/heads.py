@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from attncourse.pretrained.checkpoint import Checkpoint
@@ -35,6 +37,7 @@ class LayerHeads:
     Attributes:
         scale: what the scores are multiplied with; 1/√d_k except in some GPT-2 variants.
         causal: a token attends to itself and to those before it.
+        window: how many tokens back a causal token sees, itself among them; None sees all.
         rotary: the parameters of rotary positions from the configuration; None without them.
     """
 
@@ -48,6 +51,7 @@ class LayerHeads:
     b_o: Tensor | None
     scale: float
     causal: bool
+    window: int | None
     rotary: Mapping[str, Any] | None
 
 
@@ -149,9 +153,11 @@ class Heads:
             )
         self.num_layers = checkpoint.number("num_hidden_layers", "n_layer", "n_layers")
         self.num_heads = checkpoint.number("num_attention_heads", "n_head", "n_heads")
-        self.num_key_value_heads = config.get("num_key_value_heads") or self.num_heads
+        self.num_key_value_heads = checkpoint.number(
+            "num_key_value_heads", otherwise=self.num_heads
+        )
         self.d_model = checkpoint.number("hidden_size", "n_embd", "dim")
-        self.d_k = config.get("head_dim") or self.d_model // self.num_heads
+        self.d_k = checkpoint.number("head_dim", otherwise=self.d_model // self.num_heads)
         if self.num_heads % self.num_key_value_heads:
             raise CheckpointError(
                 f"{self.name} has {self.num_heads} query heads, which cannot share "
@@ -159,6 +165,7 @@ class Heads:
             )
         self._checkpoint = checkpoint
         self._convention = convention = ARCHITECTURES[self.architecture]
+        self._rotary = _rotary(checkpoint) if convention.rotary else None
         first = convention.layer.format(0)
         self._prefix = checkpoint.prefix(f"{first}{convention.query}.weight")
         parts = (convention.query, convention.key, convention.value, convention.output)
@@ -169,6 +176,11 @@ class Heads:
                 checkpoint.require(f"{self._name(layer, part)}.weight")
                 if part in self._biased:
                     checkpoint.require(f"{self._name(layer, part)}.bias")
+        if checkpoint.has(f"{self._name(self.num_layers, convention.query)}.weight"):
+            raise CheckpointError(
+                f"{self.name} has tensors of more than the {self.num_layers} layers that its "
+                "config.json gives; weights and config.json are not of the same model"
+            )
 
     def __repr__(self) -> str:
         shared = f" on {self.num_key_value_heads} key heads" * self.grouped
@@ -205,6 +217,7 @@ class Heads:
             W_k, b_k = self._linear(layer, names.key, rows[1], d)
             W_v, b_v = self._linear(layer, names.value, rows[2], d)
         W_o, b_o = self._linear(layer, names.output, d, rows[0])
+        W_q, W_k, W_v, W_o = _in_one_dtype(W_q, W_k, W_v, W_o)
         return LayerHeads(
             W_q=self._per_head(W_q),
             W_k=self._per_head(W_k),
@@ -215,8 +228,9 @@ class Heads:
             b_v=None if b_v is None else self._per_head(b_v),
             b_o=b_o,
             scale=_scale(self._checkpoint.config, layer, self.d_k),
-            causal=names.causal,
-            rotary=_rotary(self._checkpoint.config) if names.rotary else None,
+            causal=names.causal or bool(self._checkpoint.config.get("is_decoder")),
+            window=_window(self._checkpoint, layer),
+            rotary=self._rotary,
         )
 
     def _name(self, layer: int, part: str) -> str:
@@ -231,7 +245,7 @@ class Heads:
             weight = self._checkpoint.read(f"{name}.weight", (d_out, d_in))
         if part not in self._biased:
             return weight, None
-        return weight, self._checkpoint.read(f"{name}.bias", (d_out,))
+        return weight, self._checkpoint.read(f"{name}.bias", (d_out,)).to(weight.dtype)
 
     def _per_head(self, rows: Tensor) -> Tensor:
         """``[n·d_k, ...]`` -> ``[h, d_k, ...]``; n < h heads are each repeated for their group."""
@@ -240,12 +254,38 @@ class Heads:
         return heads.repeat_interleave(self.num_heads // len(heads), dim=0)
 
 
+def _in_one_dtype(*weights: Tensor) -> Iterator[Tensor]:
+    """The most precise of theirs: some checkpoints store a few tensors in float64."""
+    dtype = functools.reduce(torch.promote_types, [W.dtype for W in weights])
+    return (W.to(dtype) for W in weights)
+
+
 def _scale(config: Mapping[str, Any], layer: int, d_k: int) -> float:
     scale = 1 / math.sqrt(d_k) if config.get("scale_attn_weights", True) else 1.0
     return scale / (layer + 1) if config.get("scale_attn_by_inverse_layer_idx") else scale
 
 
-def _rotary(config: Mapping[str, Any]) -> Mapping[str, Any]:
+def _window(checkpoint: Checkpoint, layer: int) -> int | None:
+    """The sliding window of a layer of Mistral or Qwen2, in tokens."""
+    config = checkpoint.config
+    unless_told = {"mistral": True, "qwen2": False}.get(config["model_type"], False)
+    if config.get("sliding_window") is None or not config.get("use_sliding_window", unless_told):
+        return None
+    kinds = config.get("layer_types")
+    if kinds is None:  # Qwen2 before it said so layer by layer
+        slides = layer >= (config.get("max_window_layers") or 0)
+    elif isinstance(kinds, list) and layer < len(kinds):
+        slides = kinds[layer] == "sliding_attention"
+    else:
+        raise CheckpointError(
+            f"the config.json of {checkpoint.name} must give layer_types as a list with an entry "
+            f"for each layer, it gives {kinds!r}"
+        )
+    return checkpoint.number("sliding_window") if slides else None
+
+
+def _rotary(checkpoint: Checkpoint) -> Mapping[str, Any]:
     """The parameters of the rotary positions, as today's and as older configurations give them."""
-    older = {"rope_theta": config.get("rope_theta", 10_000.0), **(config.get("rope_scaling") or {})}
-    return config.get("rope_parameters") or older
+    theta = checkpoint.config.get("rope_theta", 10_000.0)
+    older = {"rope_theta": theta, **checkpoint.section("rope_scaling")}
+    return checkpoint.section("rope_parameters") or older

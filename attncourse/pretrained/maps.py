@@ -22,7 +22,7 @@ def attention_maps(layer: LayerHeads, x: Tensor, *, mask: Tensor | None = None) 
         x: ``[..., T, d_model]``, what the layer's attention gets. Models that normalise first
             (GPT-2, LLaMA, ViT) get the *normalised* hidden states.
         mask: boolean, True = may attend; broadcasts to ``[..., T, T]`` and holds for all heads.
-            A causal model's own mask is applied in any case, a sliding window is not.
+            A causal model's own mask and its sliding window are applied in any case.
 
     Returns:
         ``[..., h, T, T]``; row i belongs to query i.
@@ -49,6 +49,8 @@ def attention_maps(layer: LayerHeads, x: Tensor, *, mask: Tensor | None = None) 
         mask = mask.unsqueeze(-3)  # the same for all heads
     if layer.causal:
         past = torch.ones(T, T, dtype=torch.bool, device=x.device).tril()
+        if layer.window is not None:
+            past = past.triu(1 - layer.window)
         mask = past if mask is None else mask & past
     return attention_weights(layer.scale * query @ key.mT, mask)
 

@@ -109,7 +109,11 @@ def _config_in(folder: Path) -> Path:
 
 def _shards(index: Path) -> list[str]:
     try:
-        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        for shard in shards:  # a name with a folder in it could lead anywhere
+            if not re.fullmatch(r"[^/\\]+\.safetensors", shard):
+                raise ValueError(f"{shard!r} is not the name of a .safetensors file beside it")
+        return sorted(shards)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"{index} is no index of a sharded checkpoint ({error!r}); download it again"

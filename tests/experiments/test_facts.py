@@ -10,10 +10,12 @@ from attncourse.experiments.tasks import QUICK
 from attncourse.experiments.training import train
 
 
+def run(name, mode, mask_diagonal, seed=0):
+    return train(QUICK[name], mode, mask_diagonal=mask_diagonal, seed=seed, device="cpu")[1]
+
+
 def accuracy(name, mode, mask_diagonal, seed=0):
-    return train(QUICK[name], mode, mask_diagonal=mask_diagonal, seed=seed, device="cpu")[
-        1
-    ].accuracy
+    return run(name, mode, mask_diagonal, seed).accuracy
 
 
 def lucky(name, bound):
@@ -27,17 +29,23 @@ def lucky(name, bound):
 @pytest.mark.parametrize("mask_diagonal", [False, True])
 def test_one_head_with_separate_query_and_key_walks_round_the_circle(mask_diagonal):
     assert accuracy("relation/cycle", "separate", mask_diagonal) > 0.99
+    # What training finds: a softmax that mixes several answers can be built that exceeds it.
     tied = accuracy("relation/cycle", "tied_qk", mask_diagonal)
-    bound = QUICK["relation/cycle"].bound(mask_diagonal=mask_diagonal)
+    bound = QUICK["relation/cycle"].fetch_bound(mask_diagonal=mask_diagonal)
     assert 0.3 < tied <= bound + lucky("relation/cycle", bound)
 
 
-def test_two_tied_heads_with_an_mlp_walk_round_it_too():
-    assert accuracy("rescue/two-heads", "tied_qk", True) > 0.99
+@pytest.mark.parametrize("seed", [0, 1])
+def test_two_tied_heads_with_an_mlp_walk_round_it_too_and_one_that_sees_itself_does_not(seed):
+    assert accuracy("rescue/two-heads", "tied_qk", False, seed) > 0.99
+    assert accuracy("rescue/two-heads", "tied_qk", True, seed) > 0.99
+    # Nothing is said of one head with the diagonal masked: it mixes the two others in unequal parts,
+    # and from that the MLP can learn to read both. Five seeds ended between 0.78 and 1.0.
+    assert accuracy("rescue/one-head", "tied_qk", False, seed) < 0.85
 
 
 def test_couples_are_no_problem_for_tied_scores_once_nobody_may_see_itself():
-    bound = QUICK["relation/mutual"].bound(mask_diagonal=False)
+    bound = QUICK["relation/mutual"].fetch_bound(mask_diagonal=False)
     visible = accuracy("relation/mutual", "tied_qk", False)
     assert visible <= bound + lucky("relation/mutual", bound)
     assert accuracy("relation/mutual", "tied_qk", True) > 0.99
@@ -53,3 +61,33 @@ def test_key_and_value_in_one_matrix_need_more_room_for_the_same():
     assert accuracy("match/4", "separate", True) > 0.99
     assert accuracy("match/4", "tied_kv", True) < 0.8
     assert accuracy("match/16", "tied_kv", True) > 0.99
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_digits_that_point_to_others_need_separate_query_and_key(seed):
+    for mask_diagonal in (False, True):
+        separate = accuracy("scenes/directed", "separate", mask_diagonal, seed)
+        tied = accuracy("scenes/directed", "tied_qk", mask_diagonal, seed)
+        assert separate > 0.88
+        assert tied < separate - 0.25
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_digits_that_look_for_their_like_need_no_projections_but_a_masked_diagonal(seed):
+    separate = accuracy("scenes/same-digit", "separate", True, seed)
+    cosine = accuracy("scenes/same-digit", "cosine", True, seed)
+    assert separate > 0.88
+    assert cosine > separate - 0.05
+    assert accuracy("scenes/same-digit", "cosine", False, seed) < 0.5
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_in_the_language_model_a_masked_diagonal_erases_the_price_of_tied_query_and_key(seed):
+    def price(mask_diagonal):
+        tied, separate = (
+            run("language", mode, mask_diagonal, seed).loss for mode in ("tied_qk", "separate")
+        )
+        return tied - separate  # in bits for each character
+
+    assert price(mask_diagonal=False) > 0.08
+    assert price(mask_diagonal=True) < 0.03

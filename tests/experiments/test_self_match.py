@@ -29,6 +29,16 @@ def test_most_alike_to_itself_is_not_attending_to_itself(name):
     assert matches["random separate"].largest_sd is not None
 
 
+def test_random_projections_leave_the_global_generators_alone(monkeypatch):
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    torch.manual_seed(5)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("seeds the GPU's"))
+    weights_of_the_only_pixel()
+    self_matches(torch.eye(3), draws=2)
+    assert torch.equal(torch.rand(3), wanted)
+
+
 def test_the_numbers_are_those_of_a_map_small_enough_to_do_by_hand():
     # Three pixels on a line: 1, 2, 3. By dot product all prefer the longest.
     pixels = torch.tensor([[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]])

@@ -8,9 +8,11 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from attncourse.experiments.tasks import FULL, IGNORED, QUICK, find_tasks, tied_bound
+from attncourse.experiments.models import Reader
+from attncourse.experiments.tasks import FULL, IGNORED, QUICK, fetch_bound, find_tasks
 from attncourse.experiments.tasks.language import reference_text
 from attncourse.experiments.tasks.scenes import COLOURS, CellEncoder
+from attncourse.experiments.training import evaluate
 
 CLASS, PAYLOAD = 0, 1
 SUCCESSOR = {0: 1, 1: 2, 2: 0, 3: 4, 4: 5, 5: 3, 6: 7, 7: 8, 8: 6, 9: 10, 10: 11, 11: 9}
@@ -221,6 +223,7 @@ CYCLES_AND_CHAINS = {
     "chain that ends in a cycle": (1, 2, 0, 0),
     "chain": (1, 2, 3, -1),
     "star": (3, 3, 3, -1),
+    "chain that ends in itself": (1, 2, 2),
 }
 
 
@@ -235,8 +238,46 @@ def test_no_tied_scores_exceed_the_bound_and_some_reach_it(shape, mask_diagonal)
     most = found.max().item()
     for answers in (2, 8):
         best = (most + (asked - most) / answers) / asked
-        bound = tied_bound(target, answers, mask_diagonal=mask_diagonal)
+        bound = fetch_bound(target, answers, mask_diagonal=mask_diagonal)
         assert best == pytest.approx(1 if bound is None else bound)
+
+
+@pytest.mark.parametrize("mask_diagonal", [False, True])
+def test_a_target_that_is_no_token_is_named(mask_diagonal):
+    with pytest.raises(ValueError, match=r"must be below 3, the number of tokens.*got 5"):
+        fetch_bound((1, 0, 5), 8, mask_diagonal=mask_diagonal)
+
+
+def test_a_softmax_that_mixes_several_answers_exceeds_the_bound_of_fetching_one():
+    # One head, tied, class-only scores, diagonal masked. Round each circle A → B → C → A the scores
+    # rise a little from AB to BC; C prefers B to its target A, but looks at the other C's as well.
+    task = QUICK["relation/cycle"]
+    scores = torch.full((4, 3, 4, 3), -30.0, dtype=torch.float64)
+    for c in range(4):
+        for i, j, score in ((0, 1, 0.05), (1, 2, 0.1), (2, 0, 0.0)):
+            scores[c, i, c, j] = scores[c, j, c, i] = score
+    scores[:, 2, :, 2] = 0
+    scores = scores.view(12, 12)
+    assert hits(scores[None], task.target, mask_diagonal=True) == 8, "two of three, as proven"
+    values, vectors = torch.linalg.eigh(scores)
+    root = (values - values[0]).clamp(min=0).sqrt()[:, None] * vectors.mT  # but for the diagonal
+    torch.testing.assert_close(root.mT @ root, scores - values[0] * torch.eye(12).double())
+
+    model = Reader(task, "tied_qk", mask_diagonal=True)
+    [attention] = model.attention
+    classes, payloads = slice(12), slice(12, 20)  # features of a token
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        for embedding, features in zip(model.encoder.features, (classes, payloads), strict=True):
+            embedding.weight[:, features] = torch.eye(embedding.num_embeddings)
+        attention.W_q[0, :12, classes] = root * attention.W_q.shape[1] ** 0.25
+        attention.W_v[0, :8, payloads] = torch.eye(8)
+        attention.W_o[0, payloads, :8] = torch.eye(8)
+        model.readout.weight[:, payloads] = torch.eye(8)
+    accuracy, _ = evaluate(model, *task.sample(4000, torch.Generator().manual_seed(0), "test"))
+    assert task.fetch_bound(mask_diagonal=True) == pytest.approx(0.708, abs=1e-3)
+    assert accuracy == pytest.approx(0.78, abs=0.01)
 
 
 def test_indefinite_symmetric_scores_do_not_pass_the_cycle_of_three_either():
@@ -247,12 +288,12 @@ def test_indefinite_symmetric_scores_do_not_pass_the_cycle_of_three_either():
 
 def test_the_four_cycles_of_three_have_the_bound_17_in_24():
     for mask_diagonal in (False, True):
-        bound = QUICK["relation/cycle"].bound(mask_diagonal=mask_diagonal)
+        bound = QUICK["relation/cycle"].fetch_bound(mask_diagonal=mask_diagonal)
         assert bound == pytest.approx((8 + 4 / 8) / 12) == pytest.approx(0.7083, abs=1e-4)
 
 
 def test_a_large_cycle_is_a_poor_demonstration():
-    assert tied_bound(cycle(12), 8, mask_diagonal=True) == pytest.approx((11 + 1 / 8) / 12)
+    assert fetch_bound(cycle(12), 8, mask_diagonal=True) == pytest.approx((11 + 1 / 8) / 12)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +315,7 @@ def test_a_large_cycle_is_a_poor_demonstration():
 def test_bounds_of_the_other_tasks(name, visible, masked):
     task = QUICK[name]
     for mask_diagonal, wanted in ((False, visible), (True, masked)):
-        bound = task.bound(mask_diagonal=mask_diagonal)
+        bound = task.fetch_bound(mask_diagonal=mask_diagonal)
         assert bound == (wanted if wanted is None else pytest.approx(wanted))
 
 

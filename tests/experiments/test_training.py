@@ -12,8 +12,8 @@ from experiments.tiny import tiny
 
 from attncourse.experiments import training
 from attncourse.experiments.models import MODES
-from attncourse.experiments.tasks import FULL, QUICK
-from attncourse.experiments.training import evaluate, train
+from attncourse.experiments.tasks import FULL, QUICK, language
+from attncourse.experiments.training import design_of, evaluate, train
 
 CLOCK = ("seconds", "finished")
 
@@ -59,10 +59,11 @@ def test_training_twice_gives_the_same_weights_bit_by_bit(name, monkeypatch):
     assert not torch.equal(first_model.readout.weight, other_model.readout.weight)
 
 
-def test_training_leaves_the_global_generator_and_the_number_of_threads_alone():
+def test_training_leaves_the_global_generators_and_the_number_of_threads_alone(monkeypatch):
     torch.manual_seed(5)
     wanted, threads = torch.rand(3), torch.get_num_threads()
     torch.manual_seed(5)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("seeds the GPU's"))
     train(tiny("scenes/directed"), "shared", device="cpu")
     assert torch.equal(torch.rand(3), wanted)
     assert torch.get_num_threads() == threads
@@ -147,7 +148,7 @@ def test_the_record_is_complete_and_survives_json():
     record = asdict(run)
     assert json.loads(json.dumps(record)) == record
     assert None not in record.values()
-    assert record["bound"] == 0.5625
+    assert record["fetch_bound"] == 0.5625
     assert record["chance"] == 0.125
     assert record["command"] == "how it was called"
     assert record["device"].startswith("CPU")
@@ -166,7 +167,7 @@ def test_the_record_is_complete_and_survives_json():
 @pytest.mark.parametrize("mode", MODES)
 def test_the_bound_is_recorded_for_the_modes_whose_scores_it_binds(mode):
     _, run = train(tiny("relation/cycle"), mode, device="cpu")
-    assert (run.bound is None) == (mode in ("tied_kv", "separate"))
+    assert (run.fetch_bound is None) == (mode in ("tied_kv", "separate"))
 
 
 def test_an_unknown_mode_is_named_beside_those_that_exist():
@@ -177,9 +178,25 @@ def test_an_unknown_mode_is_named_beside_those_that_exist():
 def test_a_loss_that_is_no_longer_finite_is_an_error_that_names_the_task():
     task = tiny("agreement", steps=20, learning_rate=1e30)
     with pytest.raises(
-        FloatingPointError, match=r"agreement, seed 0: the loss is .* learning_rate"
+        FloatingPointError,
+        match=r"the loss is .* at step .* of agreement; try a learning_rate below",
     ):
         train(task, "separate", device="cpu")
+
+
+def test_weights_that_are_no_longer_finite_at_the_last_look_are_the_same_error():
+    # One step: its loss is finite, what it leaves behind is not.
+    task = tiny("agreement", steps=1, learning_rate=1e30)
+    with pytest.raises(FloatingPointError, match=r"the loss is .* at step 1 of agreement"):
+        train(task, "separate", device="cpu")
+
+
+def test_the_text_that_is_learned_is_part_of_the_design(monkeypatch):
+    before = design_of(QUICK["language"])
+    assert "data" not in design_of(QUICK["agreement"])
+    text = language.reference_text()
+    monkeypatch.setattr(language, "reference_text", lambda: text.replace("the", "THE"))
+    assert design_of(QUICK["language"])["data"] != before["data"]
 
 
 def test_every_step_is_reported_those_of_the_encoder_too():

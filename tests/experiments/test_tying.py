@@ -100,6 +100,71 @@ def test_what_a_file_holds_is_not_done_again(tmp_path, trained):
     assert everything == result
 
 
+DIVERGING = tiny("agreement", learning_rate=1e30)
+
+
+def test_a_run_that_diverges_stops_no_other_and_is_named_at_the_end(tmp_path, trained):
+    out = tmp_path / "runs.json"
+    for _ in range(2):  # the second time what failed is tried again, and nothing else
+        result = sweep(out=out, tasks=[DIVERGING, TASKS[1]], modes=("raw",), seeds=1)
+        assert [run.task for run in result.runs] == ["previous/causal"] * 2
+        assert len(result.failures) == 2
+        assert str(result).startswith("previous/causal")
+        last = str(result).splitlines()[-1]
+        assert last.startswith("failed: agreement raw masked, seed 0: the loss is ")
+    assert len(trained) == 4 + 2
+    assert len(json.loads(out.read_text())["runs"]) == 2
+
+
+def test_a_row_that_lacks_a_seed_says_of_how_many_it_is(monkeypatch):
+    def fails_once(task, mode, *, seed, **rest):
+        if (mode, seed) == ("raw", 1):
+            raise FloatingPointError("the loss is nan")
+        return train(task, mode, seed=seed, **rest)
+
+    train = module.train
+    monkeypatch.setattr(module, "train", fails_once)
+    head, _, raw, separate, failed = str(
+        sweep(tasks=TASKS[:1], modes=("raw", "separate"), masks=(True,))
+    ).splitlines()
+    assert "2 seeds" in head
+    assert raw.endswith("  of 1")
+    assert "of" not in separate
+    assert failed == "failed: agreement raw masked, seed 1: the loss is nan"
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "said"),
+    [
+        ({"device": "NVIDIA H200 (CUDA)"}, r"CPU .*; against NVIDIA H200 \(CUDA\), attncourse"),
+        ({"versions": {"torch": "1.0"}}, r"torch 1\.0; against CPU .* torch 2"),
+    ],
+)
+def test_runs_of_two_machines_do_not_make_one_mean(tmp_path, trained, elsewhere, said):
+    out = tmp_path / "runs.json"
+    sweep(out=out, modes=("raw",))
+    content = json.loads(out.read_text())
+    for run in content["runs"]:
+        run |= elsewhere | {"versions": run["versions"] | elsewhere.get("versions", {})}
+    out.write_text(json.dumps(content))
+    before, count = out.read_text(), len(trained)
+    with pytest.raises(RunsFileError, match=rf"runs\.json holds runs from elsewhere.*{said}"):
+        sweep(out=out, modes=("raw",), seeds=3)
+    assert out.read_text() == before
+    assert len(trained) == count
+    # What needs no training can be read on any machine; what shares no task can share the file.
+    assert len(sweep(out=out, modes=("raw",)).runs) == 8
+    assert len(sweep(out=out, modes=("separate",)).runs) == 8
+
+
+def test_the_recorded_call_is_the_whole_call(monkeypatch):
+    monkeypatch.setitem(QUICK, "relation/chain", tiny("relation/chain"))
+    [run] = sweep(tasks=["relation/chain"], modes=("raw",), masks=(True,), seeds=1).runs
+    assert run.command == (
+        "tying(['relation/chain'], modes=['raw'], masks=[True], seeds=1, full=False, device='cpu')"
+    )
+
+
 def test_a_changed_setting_is_another_run_and_the_old_ones_stay(tmp_path, trained):
     out = tmp_path / "runs.json"
     sweep(out=out, tasks=TASKS[:1], modes=("raw",), seeds=1, masks=(False,))
@@ -293,6 +358,15 @@ def test_the_command_says_what_is_wrong_in_one_line(tmp_path, capsys):
     assert main(["tying", "--task", "agreement", "--out", str(foreign)]) == 1
     assert "holds no runs of attncourse tying" in capsys.readouterr().err
     assert foreign.read_text() == "{}"
+
+
+def test_the_command_reports_what_failed_in_its_exit_status(monkeypatch, capsys):
+    monkeypatch.setitem(QUICK, "agreement", DIVERGING)
+    assert main(["tying", "--task", "agreement"]) == 1
+    failed = capsys.readouterr().out.splitlines()
+    assert len(failed) == 6 * 2 * 3
+    assert failed[0].startswith("failed: agreement cosine, seed 0: scores must not contain NaN")
+    assert failed[-1].startswith("failed: agreement separate masked, seed 2: ")
 
 
 def test_the_interrupted_command_says_where_its_runs_are(tmp_path, monkeypatch, capsys):

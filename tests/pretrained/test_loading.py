@@ -14,7 +14,7 @@ from pretrained import tiny_models
 from safetensors.torch import load_file, save_file
 
 import attncourse.pretrained.checkpoint
-from attncourse.pretrained import CheckpointError, load_heads
+from attncourse.pretrained import CheckpointError, attention_maps, load_heads, survey
 
 KINDS = ["bert", "gpt2", "llama", "vit"]
 
@@ -87,6 +87,19 @@ def test_half_precision_is_read_as_float32(bert, dtype):
     assert torch.equal(half, full.to(dtype).float())
 
 
+@pytest.mark.parametrize("part", ["query.weight", "key.bias"])
+def test_one_tensor_in_double_precision_among_others_can_be_surveyed(bert, part):
+    name = f"bert.encoder.layer.1.attention.self.{part}"
+    expected = load_heads(bert)[1]
+    change_tensors(bert, lambda t: t | {name: t[name].double()})
+    layer = load_heads(bert)[1]
+    assert layer.W_q.dtype == layer.W_k.dtype == layer.W_v.dtype == layer.W_o.dtype
+    x = torch.randn(5, 24, generator=torch.Generator().manual_seed(0))
+    maps = attention_maps(layer, x.to(layer.W_q.dtype)).float()
+    torch.testing.assert_close(maps, attention_maps(expected, x))
+    survey(load_heads(bert))
+
+
 def test_double_precision_stays(bert):
     change_tensors(bert, lambda tensors: {k: v.double() for k, v in tensors.items()})
     assert load_heads(bert)[1].W_q.dtype == torch.float64
@@ -96,6 +109,23 @@ def test_an_older_llama_gives_its_rotary_base_at_the_top(saved, tmp_path):
     folder = Path(shutil.copytree(saved["llama"], tmp_path / "llama"))
     change_config(folder, rope_parameters=None, rope_theta=500.0)
     assert load_heads(folder)[0].rotary["rope_theta"] == 500.0
+
+
+def test_an_older_qwen2_gives_the_first_layer_with_a_sliding_window(tmp_path):
+    tiny_models.make("qwen2 with a sliding window from layer 1 on").save_pretrained(tmp_path)
+    for layer_types in (["full_attention", "sliding_attention", "sliding_attention"], None):
+        change_config(tmp_path, layer_types=layer_types)
+        assert [layer.window for layer in load_heads(tmp_path)] == [None, 3, 3]
+    change_config(tmp_path, use_sliding_window=False)
+    assert [layer.window for layer in load_heads(tmp_path)] == [None, None, None]
+
+
+@pytest.mark.parametrize("kinds", [3, ["full_attention"]])
+def test_kinds_of_layers_that_do_not_fit_the_layers_are_named(tmp_path, kinds):
+    tiny_models.make("qwen2 with a sliding window from layer 1 on").save_pretrained(tmp_path)
+    change_config(tmp_path, layer_types=kinds)
+    with pytest.raises(CheckpointError, match="must give layer_types as a list"):
+        load_heads(tmp_path)[2]
 
 
 def test_layers_are_counted_from_either_end_like_a_list(saved):
@@ -218,11 +248,49 @@ def test_weights_of_another_size_than_the_config_says_are_named(bert):
         load_heads(bert)[0]
 
 
-@pytest.mark.parametrize("number", [None, 0, "3"])
+@pytest.mark.parametrize("number", [None, 0, "3", True])
 def test_a_config_without_the_number_of_heads_is_named(bert, number):
     change_config(bert, num_attention_heads=number)
     with pytest.raises(CheckpointError, match="must give num_attention_heads or n_head"):
         load_heads(bert)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_key_value_heads", "2"),
+        ("num_key_value_heads", 0),
+        ("head_dim", 8.0),
+        ("head_dim", "8"),
+        ("num_hidden_layers", True),
+        ("rope_scaling", [1]),
+        ("rope_parameters", "default"),
+    ],
+)
+def test_a_wrong_value_in_the_config_is_named(saved, tmp_path, name, value):
+    folder = Path(shutil.copytree(saved["llama"], tmp_path / "llama"))
+    change_config(folder, **({"rope_parameters": None} | {name: value}))
+    with pytest.raises(CheckpointError, match=f"must give {name}.* it gives "):
+        load_heads(folder)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_config_with_fewer_layers_than_the_weights_is_refused(kind, saved, tmp_path):
+    folder = Path(shutil.copytree(saved[kind], tmp_path / kind))
+    name = "n_layer" if kind == "gpt2" else "num_hidden_layers"
+    change_config(folder, **{name: 1})
+    with pytest.raises(CheckpointError, match="more than the 1 layers that its config"):
+        load_heads(folder)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_a_tensor_that_is_not_finite_is_named_with_its_file(bert, bad):
+    name = "bert.encoder.layer.1.attention.self.key.weight"
+    change_tensors(bert, lambda t: t | {name: t[name].index_fill(0, torch.tensor(2), bad)})
+    with pytest.raises(
+        CheckpointError, match=rf"{name} in .*model\.safetensors has NaN .*\[2, 0\]"
+    ):
+        load_heads(bert)[1]
 
 
 def test_heads_that_do_not_fit_their_groups_are_refused(saved, tmp_path):
@@ -262,7 +330,19 @@ def test_a_shard_that_is_not_there_is_named(tmp_path):
         load_heads(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"weight_map": 3}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "{}",
+        "[]",
+        '{"weight_map": 3}',
+        '{"weight_map": {"a": 3}}',
+        '{"weight_map": {"a": "../model.safetensors"}}',
+        '{"weight_map": {"a": "..\\\\model.safetensors"}}',
+        '{"weight_map": {"a": "pytorch_model.bin"}}',
+    ],
+)
 def test_a_broken_index_is_named(bert, text):
     (bert / "model.safetensors.index.json").write_text(text)
     with pytest.raises(CheckpointError, match=r"index\.json is no index"):

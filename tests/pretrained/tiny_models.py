@@ -81,6 +81,17 @@ TINY = {
         "Llama", "ForCausalLM", LLAMA | {"rope_parameters": LLAMA3_ROPE}, *_LLAMA
     ),
     "mistral": _model("Mistral", "ForCausalLM", LLAMA, *_LLAMA),
+    "mistral with a sliding window": _model(
+        "Mistral", "ForCausalLM", LLAMA | {"sliding_window": 3}, *_LLAMA
+    ),
+    "qwen2 with a sliding window from layer 1 on": _model(
+        "Qwen2",
+        "ForCausalLM",
+        LLAMA
+        | {"head_dim": 4, "use_sliding_window": True, "sliding_window": 3, "max_window_layers": 1},
+        *_LLAMA,
+    ),
+    "bert as a decoder": _model("Bert", "LMHeadModel", BERT | {"is_decoder": True}, *_BERT),
     "qwen2": _model("Qwen2", "ForCausalLM", LLAMA | {"head_dim": 4}, *_LLAMA),
     "vit": _model("ViT", "ForImageClassification", VIT, *_VIT),
     "vit without biases": _model("ViT", "ForImageClassification", VIT | {"qkv_bias": False}, *_VIT),

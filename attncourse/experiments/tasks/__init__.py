@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from attncourse.experiments.tasks.base import IGNORED, Settings, Split, Task, tied_bound
+from attncourse.experiments.tasks.base import IGNORED, Settings, Split, Task, fetch_bound
 from attncourse.experiments.tasks.language import NextCharacter
 from attncourse.experiments.tasks.scenes import DigitScene
 from attncourse.experiments.tasks.symbols import MatchColour, PreviousToken, Relation
@@ -21,8 +21,8 @@ __all__ = [
     "Settings",
     "Split",
     "Task",
+    "fetch_bound",
     "find_tasks",
-    "tied_bound",
 ]
 
 # 4,000 samples: where a tied head can only guess, the share of lucky guesses is known to 0.001.

@@ -1,4 +1,4 @@
-"""What a task is: samples, a chance level, and what tied scores can reach at most."""
+"""What a task is: samples, a chance level, and what one head with tied scores can fetch."""
 
 from __future__ import annotations
 
@@ -93,11 +93,16 @@ class Task(ABC):
         """The task on which the encoder is trained first, if there is one."""
         return None
 
-    def bound(self, *, mask_diagonal: bool) -> float | None:
-        """Accuracy that one head with tied query and key cannot exceed; None: no bound below 1.
+    def fetch_bound(self, *, mask_diagonal: bool) -> float | None:
+        """What one head with tied scores reaches at most by fetching one token; None: it reaches 1.
 
-        See :func:`tied_bound` for what it rests on.
+        See :func:`fetch_bound` for what it rests on, and for how a softmax exceeds it.
         """
+        return None
+
+    @property
+    def data(self) -> str | None:
+        """Which data these are, where they come from outside and may differ between machines."""
         return None
 
     @abstractmethod
@@ -151,13 +156,14 @@ class Embeddings(nn.Module):
         return x
 
 
-def tied_bound(target: Sequence[int], num_answers: int, *, mask_diagonal: bool) -> float | None:
-    """What one head can reach whose scores are those of one matrix for query and key.
+def fetch_bound(target: Sequence[int], num_answers: int, *, mask_diagonal: bool) -> float | None:
+    """What one head with tied scores reaches at most if every token fetches exactly one token.
 
-    Token i has to fetch the answer that token ``target[i]`` carries; answers are independent and
-    uniform. Say that token i *hits* if its score with ``target[i]`` is larger than its score with
-    every other token that it may see; otherwise it fetches the answer of another token, which is
-    right with probability ``1 / num_answers``.
+    Token i is asked for the answer that token ``target[i]`` carries; answers are independent and
+    uniform. The scores are those of one matrix for query and key, and see no answers. Say that
+    token i *hits* if its score with ``target[i]`` is larger than its score with every other token
+    that it may see; otherwise it fetches the answer of another token, which is right with
+    probability ``1 / num_answers``.
 
     Follow the targets, i → t(i) → t(t(i)) → ..., round a closed cycle. If all of its tokens hit,
     each score beats the one before it: the token t(i) prefers t(t(i)) to i, so
@@ -170,12 +176,19 @@ def tied_bound(target: Sequence[int], num_answers: int, *, mask_diagonal: bool) 
 
         s(i, i) + s(j, j) < 2 s(i, j),    against    s(i, i) + s(j, j) − 2 s(i, j) = ‖q_i − q_j‖².
 
+    A cycle of one, a token that is asked for its own answer, is lost where the diagonal is masked.
+
     Losing one token of each such cycle is also enough, for what is left are open chains. One head
     serves them with queries that grow along the chain, each sharing a direction with the next:
     q_i = 3^i (e_i + e_{i+1}). So the bound is the share of hits, plus what the lost tokens guess.
 
-    Where this stops being true: scores that look at the answers themselves can lose the token for
-    which it matters least, and a second head or an MLP can subtract the wrong answer.
+    Where this stops being true: the count of hits holds for all scores of this kind, the accuracy
+    only for a head that fetches one token. A softmax may mix several, and the readout takes a vote
+    among them. On four cycles of three, 0.78 can be built where this bound is 0.71: each lost token
+    looks almost equally at its target, at the token it prefers and at the three other lost ones,
+    and the readout follows the answer that two of these five share. Scores that look at the answers
+    can lose the token for which it matters least, and a second head or an MLP can subtract the
+    wrong answer.
 
     Args:
         target: for each token the index of its target; negative for a token that is asked nothing.
@@ -184,10 +197,18 @@ def tied_bound(target: Sequence[int], num_answers: int, *, mask_diagonal: bool) 
 
     Returns:
         The largest accuracy, or None where that is 1.
+
+    Raises:
+        ValueError: a target that is not the index of a token.
     """
+    if wrong := [t for t in target if t >= len(target)]:
+        raise ValueError(
+            f"a target must be below {len(target)}, the number of tokens, "
+            f"or negative for none; got {wrong[0]}"
+        )
     asked = [i for i, t in enumerate(target) if t >= 0]
-    shortest = 3 if mask_diagonal else 2
-    lost = sum(len(cycle) >= shortest for cycle in _cycles(target))
+    without_loss = 2 if mask_diagonal else 1  # the length of a cycle whose tokens can all hit
+    lost = sum(len(cycle) != without_loss for cycle in _cycles(target))
     return (len(asked) - lost + lost / num_answers) / len(asked) if lost else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 
 import torch
 from torch import Tensor
@@ -59,6 +60,11 @@ class NextCharacter(Task):
         """Share of the most frequent character in the test text."""
         text = self._part("test")
         return text.bincount().max().item() / len(text)
+
+    @property
+    def data(self) -> str:
+        text = reference_text()
+        return f"{len(text)} characters, SHA-256 {sha256(text.encode()).hexdigest()}"
 
     @property
     def is_causal(self) -> bool:

@@ -9,7 +9,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from attncourse.experiments.tasks.base import IGNORED, Settings, Split, Task, tied_bound
+from attncourse.experiments.tasks.base import IGNORED, Settings, Split, Task, fetch_bound
 from attncourse.feature_maps import pixels_as_tokens
 
 SIDE = 3  #: a scene has 3 × 3 cells
@@ -145,8 +145,8 @@ class DigitScene(_Scenes):
         )
         return NameCell(settings=settings)
 
-    def bound(self, *, mask_diagonal: bool) -> float | None:
-        return tied_bound(self.target, self.num_answers, mask_diagonal=mask_diagonal)
+    def fetch_bound(self, *, mask_diagonal: bool) -> float | None:
+        return fetch_bound(self.target, self.num_answers, mask_diagonal=mask_diagonal)
 
     def sample(
         self, count: int, generator: torch.Generator, split: Split = "train"

@@ -32,7 +32,7 @@ def weights_of_the_only_pixel(channels: int = 8, seed: int = 0) -> dict[Projecti
     weights: dict[Projections, float] = {}
     for projections in get_args(Projections):
         with torch.random.fork_rng(devices=[]), torch.no_grad():
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             layer = SelfAttention(channels, projections=projections)
             pixel = torch.randn(1, 1, channels)  # [B, T, C]
             weights[projections] = layer(pixel, return_weights=True)[1].item()
@@ -99,7 +99,7 @@ def self_matches(pixels: Tensor, *, d_k: int = 32, draws: int = 20) -> list[Self
 
 def _random_scores(pixels: Tensor, projections: Projections, d_k: int, seed: int) -> Tensor:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         layer = SelfAttention(pixels.shape[-1], projections=projections, d_k=d_k).to(pixels)
         return (pixels @ layer.W_q[0].mT) @ (pixels @ layer.W_k[0].mT).mT / d_k**0.5
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from attncourse.experiments.tasks.base import IGNORED, Embeddings, Split, Task, tied_bound
+from attncourse.experiments.tasks.base import IGNORED, Embeddings, Split, Task, fetch_bound
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +31,11 @@ class Relation(Task):
     def num_answers(self) -> int:
         return self.num_payloads
 
-    def bound(self, *, mask_diagonal: bool) -> float | None:
-        # A second head, or an MLP behind the attention, is not bound by what one head can do.
+    def fetch_bound(self, *, mask_diagonal: bool) -> float | None:
+        # A second head, or an MLP behind the attention, can correct what one head fetches.
         if self.settings.mlp_width or self.settings.num_heads > 1 or self.settings.num_layers > 1:
             return None
-        return tied_bound(self.target, self.num_payloads, mask_diagonal=mask_diagonal)
+        return fetch_bound(self.target, self.num_payloads, mask_diagonal=mask_diagonal)
 
     def sample(
         self, count: int, generator: torch.Generator, split: Split = "train"
