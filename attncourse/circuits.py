@@ -42,6 +42,7 @@ from attncourse.checks import (
     check_size,
     shape_of,
 )
+from attncourse.device import one_thread
 
 # ---------------------------------------------------------------- circuits and their factors
 
@@ -367,12 +368,8 @@ def _map(
     threads = torch.get_num_threads()
     if threads == 1 or len(heads) == 1:
         return [of_head(head) for head in heads]
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(of_head, heads))
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread(), ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(of_head, heads))
 
 
 def _statistic(of_one: Callable[..., Tensor], *weights: Tensor) -> Tensor:

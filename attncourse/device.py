@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import platform
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import escape
 
 import numpy as np
@@ -42,6 +44,21 @@ def seed_everything(seed: int) -> torch.Generator:
     np.random.seed(seed)
     torch.manual_seed(seed)  # seeds CUDA and MPS too
     return torch.Generator().manual_seed(seed)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One CPU thread within the ``with``, and as many as before after it, whatever happens there.
+
+    For work on small tensors: threads wait for one another longer than they compute, most of all
+    on a busy machine, and with one the order of sums does not depend on the machine.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def describe(device: torch.device | str | None = None) -> str:

@@ -57,10 +57,7 @@ def tokens_as_pixels(tokens: Tensor, height: int, width: int) -> Tensor:
     """
     _check_dimensions("tokens", tokens, "[B, H·W, C]", 3)
     for name, size in (("height", height), ("width", width)):
-        if isinstance(size, bool) or not isinstance(size, int):
-            raise TypeError(f"{name} must be a whole number (int) of pixels, got {size!r}")
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1 pixel, got {size}")
+        check_size(name, size)
     if tokens.shape[1] != height * width:
         raise ValueError(
             f"tokens must have height × width = {height} × {width} = {height * width} tokens, "

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from attncourse.device import describe, pick_device, ran_on, seed_everything
+from attncourse.device import describe, one_thread, pick_device, ran_on, seed_everything
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,20 @@ def test_the_line_names_the_device_and_the_versions_in_words_and_in_html():
 
 def test_without_an_argument_it_is_the_picked_device():
     assert describe() == describe(pick_device())
+
+
+def test_one_thread_is_used_within_and_the_number_before_comes_back_even_after_an_error():
+    @one_thread()
+    def fails():
+        assert torch.get_num_threads() == 1
+        torch.set_num_threads(2)
+        raise ZeroDivisionError
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            fails()
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

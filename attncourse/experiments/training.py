@@ -6,8 +6,7 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from attncourse.device import describe, pick_device
+from attncourse.device import describe, one_thread, pick_device
 from attncourse.experiments.models import (
     MODES,
     TIED_SCORES,
@@ -109,7 +108,7 @@ def train(
     """
     check_mode(mode)
     device = pick_device() if device is None else torch.device(device)
-    with _one_thread():
+    with one_thread():
         model = _fresh_model(task, mode, mask_diagonal, seed, device, on_step)
         started = time.perf_counter()
         steps, stopped = _fit(model, task, seed, device, on_step)
@@ -153,7 +152,7 @@ def provenance(device: torch.device | str | None = None) -> tuple[str, dict[str,
         "torch": torch.__version__,
         "scikit-learn": version("scikit-learn"),
     }
-    with _one_thread():
+    with one_thread():
         return describe(device), versions
 
 
@@ -299,14 +298,3 @@ def _drawn_samples(task: Task, split: Split) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed({"validation": 10**6, "test": 10**6 + 1}[split])
     sizes = {"validation": task.settings.validation_size, "test": task.settings.test_size}
     return task.sample(sizes[split], generator, split)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One CPU thread: faster for models this small, and sums that do not depend on the machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

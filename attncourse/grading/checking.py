@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from attncourse.device import one_thread
 from attncourse.grading.caller import Caller, Failed, Foreign, InProcess, Outcome, Returned
 from attncourse.grading.declaring import Case, Draw, Item, items
 from attncourse.grading.verdict import CaseResult, Verdict
@@ -78,16 +79,13 @@ def _find(item_id: object) -> Item:
 @contextlib.contextmanager
 def _settings_of_our_own() -> Iterator[None]:
     """The same verdict, and the notebook as it was, whatever the notebook or the function set."""
-    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
-    # On tensors this small, threads wait for one another longer than they work.
-    torch.set_num_threads(1)
+    dtype = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
     try:
-        with torch.device("cpu"), warnings.catch_warnings():
+        with one_thread(), torch.device("cpu"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        torch.set_num_threads(threads)
         torch.set_default_dtype(dtype)
 
 
