@@ -4,8 +4,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from grading.correct_answers import ANSWERS
-from grading.wrong_answers import NOT_A_MISCONCEPTION
+from grading import answers
 
 from attncourse.grading import check, items
 from attncourse.grading.declaring import Draw
@@ -19,13 +18,13 @@ WRONG = [
 ]
 NAMELESS = [
     pytest.param(item_id, program, id=f"{item_id}-{name}")
-    for item_id, programs in NOT_A_MISCONCEPTION.items()
+    for item_id, programs in answers.WRONG.items()
     for name, program in programs.items()
 ]
 RIGHT = [
     pytest.param(item_id, answer, id=f"{item_id}-{answer.__name__}")
-    for item_id, answers in ANSWERS.items()
-    for answer in answers
+    for item_id, styles in answers.RIGHT.items()
+    for answer in styles
 ]
 
 
@@ -82,7 +81,7 @@ def test_an_answer_runs_on_one_thread_and_the_notebook_keeps_its_own(item_id):
     try:
         check(item_id, looks)
         assert torch.get_num_threads() == 2
-        check(item_id, ANSWERS[item_id][0])
+        check(item_id, answers.RIGHT[item_id][0])
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
@@ -95,7 +94,7 @@ def test_what_the_notebook_set_as_default_changes_no_verdict(item_id):
     torch.set_default_device("meta")
     torch.set_default_dtype(torch.float64)
     try:
-        verdict = check(item_id, ANSWERS[item_id][0])
+        verdict = check(item_id, answers.RIGHT[item_id][0])
         assert torch.get_default_device().type == "meta"
         assert torch.get_default_dtype() == torch.float64
     finally:
@@ -105,8 +104,8 @@ def test_what_the_notebook_set_as_default_changes_no_verdict(item_id):
 
 
 def test_every_item_has_five_correct_styles():
-    assert ANSWERS.keys() == ITEMS.keys()
-    assert min(map(len, ANSWERS.values())) >= 5
+    assert answers.RIGHT.keys() == ITEMS.keys()
+    assert min(map(len, answers.RIGHT.values())) >= 5
 
 
 @pytest.mark.parametrize("item", ITEMS.values(), ids=ITEMS)
