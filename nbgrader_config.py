@@ -9,3 +9,6 @@ c.CourseDirectory.release_directory = "exercises"
 c.ClearSolutions.code_stub = {
     "python": 'raise NotImplementedError("write your answer here, in place of this line")'
 }
+
+# Some items train: on two busy cores that takes longer than nbgrader's 30 seconds.
+c.Execute.timeout = 90

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import math
-import re
+import inspect
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,12 +13,11 @@ import torch
 from torch import Tensor
 
 from attncourse.device import one_thread
-from attncourse.grading.caller import Caller, Failed, Foreign, InProcess, Outcome, Returned
-from attncourse.grading.declaring import Case, Draw, Item, items
+from attncourse.grading import comparing
+from attncourse.grading.caller import Caller, Failed, InProcess, Outcome, Returned
+from attncourse.grading.comparing import Wanted
+from attncourse.grading.declaring import Case, Draw, Item, Misconception, items
 from attncourse.grading.verdict import CaseResult, Verdict
-
-# Bound here: a notebook that assigns to torch.isclose is not judged by what it put there.
-_isclose = torch.isclose
 
 INPUT_KEPT = "leaves its input as it was"
 DTYPE_KEPT = "gives back the dtype it was given"
@@ -47,7 +45,8 @@ def check(item_id: str, function: object, *, seed: object = 0) -> Verdict:
     if not callable(function):
         return _not_callable(item, function)
     with _settings_of_our_own():
-        judge = _Judge(item, list(item.cases(Draw(item.id, seed))), seed)
+        cases = list(item.cases(Draw(item.id, seed)))
+        judge = _Comparison(item, cases, seed) if item.judge is None else _Judgement(item, cases)
         tried = judge.trials(InProcess(function))
         fraction = _fraction(tried)
         misconception, hint = judge.diagnose(tried) if fraction < 1 else (None, "")
@@ -94,8 +93,8 @@ def _not_callable(item: Item, given: object) -> Verdict:
         item_id=item.id,
         points=item.points,
         fraction=0.0,
-        hint=f"This item wants a function, and got {_a(type(given).__name__)}. Hand over the "
-        f"function itself, without calling it: check({item.id!r}, {item.function_name}).",
+        hint=f"This item wants a function, and got {comparing.a_or_an(type(given).__name__)}. Hand "
+        f"over the function itself, without calling it: check({item.id!r}, {item.function_name}).",
         misconception=None,
         cases=(),
         said="",
@@ -128,7 +127,7 @@ def _results(tried: Sequence[_Trial]) -> Iterator[CaseResult]:
         yield CaseResult(trial.name, not problem, trial.core, told)
 
 
-class _Judge:
+class _Comparison:
     """Compares functions with an item's reference on given cases."""
 
     def __init__(self, item: Item, cases: Sequence[Case], seed: object) -> None:
@@ -136,16 +135,16 @@ class _Judge:
         self._cases = cases
         reference = InProcess(item.reference, may_use_course=True)
         draw = Draw(item.id, seed, "cotangent")
-        self._wanted: list[Returned] = []
+        self._wanted: list[Wanted] = []
         self._cotangents: list[Tensor | None] = []
         for case in cases:
-            cotangent, wanted = None, reference.call(case.args, case.kwargs)
-            if case.gradient and isinstance(wanted, Returned):
-                cotangent = draw(*wanted.value.shape, dtype=wanted.value.dtype)
-                wanted = reference.call_with_grad(case.args, case.kwargs, cotangent)
-            if not isinstance(wanted, Returned):
-                raise RuntimeError(f"the reference of {item.id} failed on {case.name!r}: {wanted}")
-            self._wanted.append(wanted)
+            cotangent, given = None, reference.call(case.args, case.kwargs)
+            if case.gradient and isinstance(given, Returned):
+                cotangent = draw(*given.value.shape, dtype=given.value.dtype)
+                given = reference.call_with_grad(case.args, case.kwargs, cotangent)
+            if not isinstance(given, Returned):
+                raise RuntimeError(f"the reference of {item.id} failed on {case.name!r}: {given}")
+            self._wanted.append(_wanted(item, case, given))
             self._cotangents.append(cotangent)
 
     def trials(self, caller: Caller) -> list[_Trial]:
@@ -157,36 +156,26 @@ class _Judge:
             for case, cotangent in zip(self._cases, self._cotangents, strict=True)
         ]
         trials = [
-            _Trial(case.name, case.core, case.weight, _problem(outcome, wanted), outcome)
+            _Trial(case.name, case.core, case.weight, comparing.problem(outcome, wanted), outcome)
             for case, outcome, wanted in zip(self._cases, outcomes, self._wanted, strict=True)
         ]
-        trials.append(_Trial(INPUT_KEPT, False, 1.0, self._input_changed(outcomes), None))
-        if any(isinstance(wanted.value, Tensor) for wanted in self._wanted):
+        trials.append(_input_kept(self._cases, outcomes))
+        if any(comparing.tensors(wanted.value) for wanted in self._wanted):
             trials.append(_Trial(DTYPE_KEPT, False, 1.0, self._dtype_changed(outcomes), None))
         return trials
-
-    def _input_changed(self, outcomes: Sequence[Outcome]) -> str | None:
-        for case, outcome in zip(self._cases, outcomes, strict=True):
-            if isinstance(outcome, Failed):
-                continue
-            before = (*case.args, *case.kwargs.values())
-            for a, b in zip(before, outcome.inputs, strict=True):
-                if isinstance(a, Tensor) and not (
-                    isinstance(b, Tensor)
-                    and (a.dtype, a.shape) == (b.dtype, b.shape)
-                    and bool(_same(a, b).all())
-                ):
-                    return f"the tensor it was given has other values afterwards ({case.name})"
-        return None if any(isinstance(o, Returned) for o in outcomes) else "nothing came back"
 
     def _dtype_changed(self, outcomes: Sequence[Outcome]) -> str | None:
         seen = False
         for case, outcome, wanted in zip(self._cases, outcomes, self._wanted, strict=True):
-            if isinstance(outcome, Returned) and isinstance(outcome.value, Tensor):
-                seen = True
-                given, want = outcome.value.dtype, wanted.value.dtype
-                if given != want:
-                    return f"{_short(given)} where {_short(want)} is wanted ({case.name})"
+            if isinstance(outcome, Returned):
+                given, right = comparing.tensors(outcome.value), comparing.tensors(wanted.value)
+                for got, want in zip(given, right, strict=False):
+                    seen = True
+                    if got.dtype != want.dtype:
+                        return (
+                            f"{comparing.short(got.dtype)} where {comparing.short(want.dtype)} "
+                            f"is wanted ({case.name})"
+                        )
         return None if seen else "no tensor came back"
 
     def diagnose(self, tried: Sequence[_Trial]) -> tuple[str | None, str]:
@@ -208,9 +197,11 @@ class _Judge:
             for program in misconception.programs:
                 foretold = self.trials(InProcess(program, may_use_course=True))
                 explained, worth, basic, rest = 0.0, 0.0, False, []
-                for mine, theirs in zip(tried, foretold, strict=True):
+                for mine, theirs, wanted in zip(
+                    tried, foretold, [*self._wanted, None, None], strict=False
+                ):
                     if mine.problem is not None:
-                        if theirs.problem is not None and _alike(mine, theirs):
+                        if theirs.problem is not None and _alike(mine, theirs, wanted):
                             explained += mine.weight
                             basic |= mine.core
                         else:
@@ -226,6 +217,83 @@ class _Judge:
         if unexplained:
             best_sentence += f" There is more than that: {_describe(unexplained[0])}"
         return best_name, best_sentence
+
+
+class _Judgement:
+    """Judges what a function returns by what that does, where no two right results are equal."""
+
+    def __init__(self, item: Item, cases: Sequence[Case]) -> None:
+        self._item = item
+        self._cases = cases
+        self._outcomes: list[Outcome] = []
+
+    def trials(self, caller: Caller) -> list[_Trial]:
+        """What the item's judge finds in each case, and then one habit."""
+        assert self._item.judge is not None
+        self._outcomes = [caller.call(case.args, case.kwargs) for case in self._cases]
+        trials = []
+        for case, outcome in zip(self._cases, self._outcomes, strict=True):
+            if isinstance(outcome, Failed):
+                stopped = comparing.raised(outcome)
+                trials.append(_Trial(case.name, True, case.weight, stopped, outcome))
+            else:
+                trials += [
+                    _Trial(finding.name, finding.core, finding.weight, finding.problem, outcome)
+                    for finding in self._item.judge(outcome.value, case)
+                ]
+        return [*trials, _input_kept(self._cases, self._outcomes)]
+
+    def diagnose(self, tried: Sequence[_Trial]) -> tuple[str | None, str]:
+        """The first misconception that shows in what came back, and the sentence that helps."""
+        failed = [trial for trial in tried if trial.problem is not None]
+        if plain := _told_plainly(failed):
+            return None, plain
+        for misconception in self._item.misconceptions:
+            for case, outcome in zip(self._cases, self._outcomes, strict=True):
+                if isinstance(outcome, Returned) and _shows(misconception, outcome, case):
+                    return misconception.name, misconception.sentence
+        return None, _describe(failed[0])
+
+
+def _shows(misconception: Misconception, outcome: Returned, case: Case) -> bool:
+    assert misconception.shows is not None
+    # Whatever came back is put to it, also what has none of the shapes that it looks at.
+    with contextlib.suppress(Exception):
+        return bool(misconception.shows(outcome.value, case))
+    return False
+
+
+def _wanted(item: Item, case: Case, given: Returned) -> Wanted:
+    if item.reading is None:
+        return Wanted(given.value, given.gradients, item.returns)
+    read, reads_as = item.reading, inspect.getdoc(item.reading) or ""
+    reading = lambda value: read(value, *case.args, **case.kwargs)  # noqa: E731
+    return Wanted(given.value, given.gradients, item.returns, reading, reads_as)
+
+
+def _input_kept(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> _Trial:
+    return _Trial(INPUT_KEPT, False, 1.0, _input_changed(cases, outcomes), None)
+
+
+def _input_changed(cases: Sequence[Case], outcomes: Sequence[Outcome]) -> str | None:
+    for case, outcome in zip(cases, outcomes, strict=True):
+        if isinstance(outcome, Failed):
+            continue
+        before = (*case.args, *case.kwargs.values())
+        for a, b in zip(before, outcome.inputs, strict=True):
+            if isinstance(a, Tensor) and not (
+                isinstance(b, Tensor)
+                and (a.dtype, a.shape) == (b.dtype, b.shape)
+                and bool(comparing.same(a, b).all())
+            ):
+                return f"the tensor it was given has other values afterwards ({case.name})"
+    return None if any(isinstance(o, Returned) for o in outcomes) else "nothing came back"
+
+
+def _alike(mine: _Trial, theirs: _Trial, wanted: Wanted | None) -> bool:
+    if mine.outcome is None or theirs.outcome is None or wanted is None:  # a habit
+        return mine.problem == theirs.problem
+    return comparing.alike(mine.outcome, theirs.outcome, wanted)
 
 
 def _told_plainly(failed: Sequence[_Trial]) -> str | None:
@@ -256,170 +324,3 @@ def _told_plainly(failed: Sequence[_Trial]) -> str | None:
 
 def _describe(trial: _Trial) -> str:
     return f"“{trial.name}”: {trial.problem}."
-
-
-def _problem(outcome: Outcome, wanted: Returned) -> str | None:
-    """What is wrong with an outcome, or None. The dtype is judged apart, as a habit."""
-    if isinstance(outcome, Failed):
-        return _raised(outcome)
-    value, want = outcome.value, wanted.value
-    if not isinstance(want, Tensor):
-        return _number_problem(value, want)
-    if not isinstance(value, Tensor):
-        return f"it returned {_named(value)}; a torch.Tensor is wanted"
-    if value.is_complex():
-        return f"it returned complex numbers; {_short(want.dtype)} is wanted"
-    if value.shape != want.shape:
-        return f"its result has the shape {list(value.shape)}; {list(want.shape)} is wanted"
-    if problem := _difference(value, want, "your result"):
-        return problem
-    if wanted.gradients is None:
-        return None
-    if outcome.gradients is None:
-        return "no gradient could be taken through the result"
-    for got, right in zip(outcome.gradients, wanted.gradients, strict=True):
-        if right is None:
-            continue
-        if got is None:
-            return (
-                "no gradient flows back to the input. Something on the way leaves torch or "
-                "detaches: .detach(), .data, .numpy(), .item(), torch.tensor(…), no_grad"
-            )
-        if problem := _difference(got, right, "the gradient"):
-            return f"the values are right, but {problem}"
-    return None
-
-
-def _raised(failed: Failed) -> str:
-    if failed.used_the_course:
-        return "it calls the course's own functions"
-    within = f" of `{failed.helper}`" if failed.helper else ""
-    where = f", line {failed.line}{within}: `{failed.code}`" if failed.code else ""
-    message = f": {failed.message}" if failed.message else ""
-    return f"it stopped with {failed.error}{message}{where}{_advice(failed)}"
-
-
-def _advice(failed: Failed) -> str:
-    """What torch or Python means, where students often do not see it."""
-    if re.search(r"in-?place operation", failed.message):
-        return (
-            ". An operation whose name ends in _ (or `/=`, `[…] =`) overwrote a value that the "
-            "gradient needs: use the form that makes a new tensor"
-        )
-    keyword = re.search(r"unexpected keyword argument '(\w+)'", failed.message)
-    if keyword and failed.line is None:  # it is our call that failed, not one of the student's
-        return f". Keep the argument's name `{keyword[1]}`, as the task has it"
-    return ""
-
-
-def _number_problem(value: object, want: object) -> str | None:
-    number = _as_number(value)
-    if number is None:
-        return f"it returned {_named(value)}; a number is wanted"
-    assert isinstance(want, float)
-    # A 0-dimensional float32 tensor is a fair answer, so its precision is enough.
-    if math.isclose(number, want, rel_tol=1e-5, abs_tol=1e-30):
-        return None
-    got, right = _apart(number, want)
-    return f"your result is {got}; {right} is wanted"
-
-
-def _apart(a: float, b: float) -> tuple[str, str]:
-    """Two numbers, with more digits where they would read the same."""
-    short, long = ((f"{a:.{digits}g}", f"{b:.{digits}g}") for digits in (4, 12))
-    return short if short[0] != short[1] else long
-
-
-def _as_number(value: object) -> float | None:
-    if isinstance(value, Tensor):
-        return value.item() if value.ndim == 0 and not value.is_complex() else None
-    if not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:  # a whole number of hundreds of digits
-        return math.inf if value > 0 else -math.inf
-
-
-def _tolerance(dtype: torch.dtype) -> float:
-    # float64 is compared tightly enough to notice a detour through float32 (1e-7).
-    return 1e-9 if dtype == torch.float64 else 1e-4
-
-
-def _same(a: Tensor, b: Tensor, tolerance: float = 0.0) -> Tensor:
-    return _isclose(
-        a.detach().double(),
-        b.detach().double(),
-        rtol=tolerance,
-        atol=tolerance / 10,
-        equal_nan=True,
-    )
-
-
-def _difference(value: Tensor, want: Tensor, what: str) -> str | None:
-    close = _same(value, want, _tolerance(want.dtype))
-    if bool(close.all()):
-        return None
-    bad = ~value.double().isfinite() & want.double().isfinite()
-    if bool(bad.any()):
-        at = tuple(bad.nonzero()[0].tolist())
-        right = want[at].item()
-        return f"{what} has {value[at].item():.3g} at {list(at)}, where {right:.4g} is wanted"
-    gap = (value.double() - want.double()).abs().masked_fill(close, 0)
-    at = tuple((gap == gap.max()).nonzero()[0].tolist())
-    off = f"{int((~close).sum())} of {close.numel()} entries are off"
-    got, wanted = _apart(value[at].item(), want[at].item())
-    problem = f"{what} differs most at {list(at)}: {got} where {wanted} is wanted ({off})"
-    if want.dtype == torch.float64 and bool(gap.max() < 1e-5 * want.abs().max()):
-        problem += (
-            ". Only the first digits are right: something on the way is float32, as "
-            "`torch.tensor(0.5)` is, or a small constant was added"
-        )
-    return problem
-
-
-def _alike(mine: _Trial, theirs: _Trial) -> bool:
-    """Whether two wrong results are the same wrong result."""
-    a, b = mine.outcome, theirs.outcome
-    if a is None or b is None:  # a habit
-        return mine.problem == theirs.problem
-    if isinstance(a, Failed) or isinstance(b, Failed):
-        return (
-            isinstance(a, Failed)
-            and isinstance(b, Failed)
-            and (a.error, a.message) == (b.error, b.message)
-        )
-    if not _values_alike(a.value, b.value):
-        return False
-    if a.gradients is None or b.gradients is None:
-        return a.gradients is b.gradients
-    return all(map(_values_alike, a.gradients, b.gradients))
-
-
-def _values_alike(a: object, b: object) -> bool:
-    if isinstance(a, Tensor) and isinstance(b, Tensor) and a.shape == b.shape:
-        if a.is_complex() or b.is_complex():
-            return False
-        return bool(_same(a, b, _tolerance(a.dtype)).all())
-    x, y = _as_number(a), _as_number(b)
-    if x is not None and y is not None:
-        return math.isclose(x, y, rel_tol=1e-5) or (math.isnan(x) and math.isnan(y))
-    return a is None and b is None
-
-
-def _named(value: object) -> str:
-    if isinstance(value, Tensor):
-        return f"a tensor of shape {list(value.shape)}"
-    if isinstance(value, Foreign):
-        return _a(value.type_name)
-    return "None" if value is None else _a(type(value).__name__)
-
-
-def _a(noun: str) -> str:
-    if noun == "NoneType":
-        return "None"
-    return f"{'an' if noun[0].lower() in 'aeiou' else 'a'} {noun}"
-
-
-def _short(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

@@ -24,6 +24,7 @@ class Case:
     core: bool
     weight: float
     gradient: bool
+    withheld: Any
 
 
 def case(
@@ -32,6 +33,7 @@ def case(
     core: bool = False,
     weight: float = 1.0,
     gradient: bool = False,
+    withheld: Any = None,
     **kwargs: Any,
 ) -> Case:
     """A case named for what it isolates.
@@ -39,8 +41,19 @@ def case(
     `core` cases are the ordinary use: whoever fails one has not solved the item, and scores 0.
     `weight` is its share of the points among all cases.
     `gradient` also compares the gradients of a random weighted sum of the result.
+    `withheld` is for the item's judge alone: fresh data, for instance.
     """
-    return Case(name, args, kwargs, core, weight, gradient)
+    return Case(name, args, kwargs, core, weight, gradient, withheld)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an item's judge looked at in a result, and what was wrong with it."""
+
+    name: str
+    problem: str | None
+    core: bool = False
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -50,13 +63,23 @@ class Misconception:
     name: str
     programs: tuple[Program, ...]
     sentence: str
+    shows: Callable[[Any, Case], bool] | None
 
 
 def wrong(
-    name: str, program: Program, sentence: str, *, also: Sequence[Program] = ()
+    name: str,
+    program: Program,
+    sentence: str,
+    *,
+    also: Sequence[Program] = (),
+    shows: Callable[[Any, Case], bool] | None = None,
 ) -> Misconception:
-    """A misconception; `also` are other programs with the same mistake and another result."""
-    return Misconception(name, (program, *also), sentence)
+    """A misconception; `also` are other programs with the same mistake and another result.
+
+    A judged item has no result to compare with that of the program: there `shows` says of a
+    failed result and its case whether this is the mistake. If it raises, it is not.
+    """
+    return Misconception(name, (program, *also), sentence, shows)
 
 
 class Draw:
@@ -80,7 +103,13 @@ class Draw:
 
 @dataclass(frozen=True)
 class Item:
-    """A graded item. Its reference, its cases and its misconceptions stand in one place."""
+    """A graded item. Its reference, its cases and its misconceptions stand in one place.
+
+    A result is right if it equals the reference's. Where equivalent answers differ, `reading`
+    says what they have in common: it is given a result and the case's arguments, and the tensor
+    that it returns is compared. Where no two right answers agree in anything that is known
+    beforehand, as after training, `judge` looks at a result and its case, and yields findings.
+    """
 
     id: str
     task: str
@@ -90,6 +119,10 @@ class Item:
     reference: Program
     cases: Callable[[Draw], Iterator[Case]]
     misconceptions: tuple[Misconception, ...]
+    returns: tuple[str, ...]
+    """Names of the tensors, where a tuple of them is wanted."""
+    reading: Callable[..., Tensor] | None
+    judge: Callable[[Any, Case], Iterator[Finding]] | None
 
     @property
     def function_name(self) -> str:
@@ -101,7 +134,10 @@ _items: dict[str, Item] = {}
 
 
 class Declaration(Protocol):
-    """What a class below `@item` has, beside a docstring that says the task."""
+    """What a class below `@item` has, beside a docstring that says the task.
+
+    It may also have `returns`, and `reading` or `judge`: see `Item`.
+    """
 
     reference: Program
     cases: Callable[[Draw], Iterator[Case]]
@@ -121,9 +157,20 @@ def item(id: str, *, points: float, minutes: int, difficulty: str) -> Callable[[
             reference=declaration.reference,
             cases=declaration.cases,
             misconceptions=tuple(declaration.misconceptions),
+            returns=getattr(declaration, "returns", ()),
+            reading=getattr(declaration, "reading", None),
+            judge=getattr(declaration, "judge", None),
         )
         if not made.task:
             raise ValueError(f"item {id!r} needs a docstring that says the task in a sentence")
+        if made.reading is not None and not inspect.getdoc(made.reading):
+            raise ValueError(f"the reading of item {id!r} needs a docstring: what it reads")
+        for misconception in made.misconceptions:
+            if (misconception.shows is None) != (made.judge is None):
+                raise ValueError(
+                    f"item {id!r}, misconception {misconception.name!r}: `shows` goes with a "
+                    "judge, and only with one"
+                )
         if id in _items:
             raise ValueError(f"there are two items {id!r}")
         _items[id] = made

@@ -13,6 +13,8 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import attncourse.attention
+import attncourse.circuits
+import attncourse.feature_maps
 from attncourse.attention import cosine_affinity
 from attncourse.grading import check, items
 
@@ -405,6 +407,8 @@ def test_an_error_of_torch_is_not_taken_for_an_unanswered_item():
         lambda x, y=None: (
             attncourse.attention._directions(x) @ attncourse.attention._directions(x).mT
         ),
+        lambda x, y=None: attncourse.circuits.qk_circuit(x.mT, (x if y is None else y).mT),
+        lambda x, y=None: attncourse.feature_maps.pixel_affinity(x[None, None]),
     ],
 )
 def test_the_courses_own_function_is_no_answer(answer):
