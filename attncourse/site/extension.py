@@ -22,7 +22,7 @@ def use_execution_cache(app: Sphinx, config: Config) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     # jupyter-book sets it whether or not sphinx_comments is there to know it.
     app.add_config_value("comments_config", {}, "html")
-    for part in ("predict", "roles", "typography"):
+    for part in ("glued", "questions", "roles", "typography"):
         app.setup_extension(f"attncourse.site.{part}")
     # Before the theme and myst-nb (priority 500) read what is set here.
     app.connect("config-inited", use_execution_cache, priority=100)

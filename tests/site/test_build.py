@@ -1,6 +1,7 @@
 """`attncourse book`: what it runs again, what it refuses, and that it never claims too much."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -132,6 +133,36 @@ def test_every_mistake_in_a_page_fails_the_build_and_is_named(course):
     complaints = [line for line in failed.stdout.splitlines() if "book/index.md" in line]
     for mistake, named in MISTAKES.items():
         assert any(named in line for line in complaints), f"{mistake} went unseen"
+
+
+def test_a_page_shows_what_another_page_last_computed(course):
+    """By jupyter-book itself, which reads only what it takes for outdated."""
+    second = course / "book" / "second.md"
+    second.write_text(
+        chapter("Second", "from myst_nb import glue\nglue('share', 0.125, display=False)")
+    )
+    # A page of its own: Sphinx writes the index anew whenever a page below it changed.
+    third = "# Third\n\nA share of {glue:text}`second.md::share:.2f`.\n"
+    (course / "book" / "third.md").write_text(third)
+    with (course / "_toc.yml").open("a") as toc:
+        toc.write("  - file: book/third\n")
+    jupyter_book = [str(COMMAND.with_name("jupyter-book")), "build", "-W", "-n", "."]
+
+    def shown():
+        built = subprocess.run(jupyter_book, cwd=course, capture_output=True, text=True)
+        assert built.returncode == 0, built.stdout + built.stderr
+        page = (course / "_build/html/book/third.html").read_text()
+        return re.search(r'A share of <span class="pasted-text">(.*?)</span>', page)[1]
+
+    assert shown() == "0.12"
+    edit(second, "0.125", "0.875")
+    assert shown() == "0.88"
+
+    edit(second, "'share'", "'part'")
+    failed = book(course)
+    assert failed.returncode == 1
+    assert "book/third.md" in failed.stdout
+    assert "Glue reference 'share' not found in doc 'book/second'" in failed.stdout
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills a process group")

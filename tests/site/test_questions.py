@@ -1,10 +1,11 @@
-"""The prediction that a reader commits to: what an author writes, and what a page holds."""
+"""Predictions and self-tests: what an author writes, and what a page holds."""
 
 import subprocess
 import sys
 
 import pytest
 from bs4 import BeautifulSoup
+from conftest import ROOT
 
 GOOD = """# Page
 
@@ -48,11 +49,26 @@ Three
 ```
 """
 
+SELF_TEST = r"""# Page
+
+```{self-test} Which has *one* matrix?
+:right: 2
+$W_q$ and `W_k` separate
+: It has $W_q$ and $W_k$.
+
+Shared
+: All three come from it.
+
+None
+: - No list of matrices is this short.
+```
+"""
+
 
 def build(folder, text):
     (folder / "index.md").write_text(text, encoding="utf-8")
     (folder / "conf.py").write_text(
-        'extensions = ["myst_parser", "attncourse.site.predict", "attncourse.site.roles"]\n'
+        'extensions = ["myst_parser", "attncourse.site.questions", "attncourse.site.roles"]\n'
         'myst_enable_extensions = ["deflist", "dollarmath"]\n'
     )
     return subprocess.run(
@@ -64,7 +80,7 @@ def build(folder, text):
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("predict")
+    folder = tmp_path_factory.mktemp("questions")
     built = build(folder, GOOD)
     assert built.returncode == 0, built.stderr
     return BeautifulSoup((folder / "out" / "index.html").read_text(), "html.parser")
@@ -99,11 +115,47 @@ def test_the_group_is_named_by_its_question(page):
 
 def test_markup_works_in_question_choice_and_answer(page):
     first = page.select_one(".attn-predict")
-    assert first.select_one(".attn-predict-question em").text == "all three"
-    assert first.select_one(".attn-predict-question .math")
+    assert first.select_one(".attn-asked em").text == "all three"
+    assert first.select_one(".attn-asked .math")
     assert first.select_one("summary code").text == "Two"
+    # A row of boxes is what the style sheet makes of a summary: formulas stay inside one.
+    assert [len(list(s.children)) for s in first.select("summary")] == [1, 1, 1]
     assert first.select_one("details .math")
     assert first.select_one('details a[href="#circle"]')
+
+
+def test_a_self_test_says_of_every_choice_whether_it_is_right_and_why(tmp_path):
+    built = build(tmp_path, SELF_TEST)
+    assert built.returncode == 0, built.stderr
+    page = BeautifulSoup((tmp_path / "out" / "index.html").read_text(), "html.parser")
+    (test,) = page.select(".attn-self-test")
+    assert test.select_one(".attn-asked em").text == "one"
+    choices = test.select("details")
+    assert [c.summary.text.strip() for c in choices] == [
+        r"\(W_q\) and W_k separate",
+        "Shared",
+        "None",
+    ]
+    assert [c["class"] for c in choices] == [["attn-wrong"], ["attn-right"], ["attn-wrong"]]
+    assert [c.strong.text for c in choices] == ["Not so.", "Right.", "Not so."]
+    assert choices[1].p.text == "Right. All three come from it."
+    assert choices[2].p.text.strip() == "Not so."
+    assert choices[2].li.text.strip() == "No list of matrices is this short."
+    assert len({c["name"] for c in choices}) == 1
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("directive", ["predict", "self-test"])
+def test_all_answers_are_printed(tmp_path, open_page, directive):
+    right = ":right: 1\n" if directive == "self-test" else ""
+    question = f"```{{{directive}}} Which?\n{right}One\n: First.\n\nTwo\n: Second.\n```\n"
+    assert build(tmp_path, f"# Page\n\n{question}").returncode == 0
+    page = open_page(tmp_path / "out" / "index.html")
+    page.add_style_tag(path=ROOT / "book" / "_static" / "attn.css")
+    answer = page.locator("details p", has_text="Second.")
+    assert not answer.is_visible()
+    page.emulate_media(media="print")
+    assert answer.is_visible()
 
 
 @pytest.mark.browser
@@ -131,6 +183,10 @@ def test_one_answer_is_open_at_a_time_and_the_keyboard_opens_it(tmp_path, open_p
             "Yes\n: It is.\n: It is again.\n\nNo\n: It is not.",
             "'Yes' of a prediction needs exactly",
         ),
+        (
+            "Yes\n: It is.\n\n% apart\n\nNo\n: It is not.",
+            "one definition list and nothing else",
+        ),
         ("", "one definition list and nothing else"),
     ],
 )
@@ -141,6 +197,29 @@ def test_a_malformed_prediction_fails_the_build_and_says_where_and_why(
     assert built.returncode != 0
     assert "index.md:5" in built.stderr
     assert complaint in built.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ("", "with N from 1 to 2, got None"),
+        (":right: 3\n", "with N from 1 to 2, got 3"),
+        (":right: 0\n", "Invalid option value for 'right': 0"),
+        (":right: Yes\n", "Invalid option value for 'right': Yes"),
+    ],
+)
+def test_a_self_test_must_say_which_of_its_choices_is_right(tmp_path, option, complaint):
+    question = f"```{{self-test}} Really?\n{option}Yes\n: It is.\n\nNo\n: It is not.\n```\n"
+    built = build(tmp_path, f"# Page\n\nText.\n\n{question}")
+    assert built.returncode != 0
+    assert "index.md:5" in built.stderr
+    assert complaint in built.stderr
+
+
+def test_a_malformed_self_test_is_called_one(tmp_path):
+    built = build(tmp_path, "# Page\n\n```{self-test} Really?\n:right: 1\nYes\n: It is.\n```\n")
+    assert built.returncode != 0
+    assert "a self-test needs at least two choices, got 1" in built.stderr
 
 
 def test_colour_words_have_a_class_each(tmp_path):

@@ -1,0 +1,158 @@
+"""Questions to the reader: a prediction to commit to before reading on, and a self-test at the end.
+
+    ```{predict} Can one projection learn all three?
+    All three
+    : What is said to a reader who chose it.
+
+    Two of three
+    : ...
+    ```
+
+A ``{self-test}`` is written the same way and says under ``:right:`` which choice is right, counted
+from 1; "Right." or "Not so." is put in front of what each reader is told.
+
+Both become a group of ``<details>`` of which one is open at a time: no script, and every choice is
+reached and opened from the keyboard.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst.directives import positive_int, unchanged
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+from sphinx.writers.html5 import HTML5Translator
+
+
+class question(nodes.General, nodes.Element):
+    """The whole: what is asked, then the choices."""
+
+
+class asked(nodes.General, nodes.TextElement):
+    """What the reader is asked."""
+
+
+class choice(nodes.General, nodes.Element):
+    """One answer: what it says, then what is said to a reader who chose it."""
+
+
+class said(nodes.General, nodes.TextElement):
+    """A choice in the reader's words."""
+
+
+class Predict(SphinxDirective):
+    """See the module's docstring."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
+    option_spec: ClassVar[dict[str, Any]] = {"name": unchanged}
+    called: ClassVar[str] = "a prediction"
+
+    def run(self) -> list[nodes.Node]:
+        choices = self.choices()
+        number = self.env.new_serialno("question")
+        name = f"question-{number}-asked"
+        whole = question(
+            ids=[f"question-{number}"], asked=name, classes=["attn-question", f"attn-{self.name}"]
+        )
+        self.add_name(whole)
+        text, messages = self.state.inline_text(self.arguments[0], self.lineno)
+        whole += asked("", "", *text, ids=[name], classes=["attn-asked"])
+        for one in choices:
+            one["group"] = f"question-{number}-choice"
+            whole += one
+        self.set_source_info(whole)
+        return [whole, *messages]
+
+    def choices(self) -> list[choice]:
+        """The choices that the content declares, refused unless there are two or more."""
+        body = nodes.Element()
+        self.state.nested_parse(self.content, self.content_offset, body)
+        lists = [child for child in body if isinstance(child, nodes.definition_list)]
+        if len(lists) != 1 or len(body) != 1:
+            raise self.error(
+                f"{self.called} holds one definition list and nothing else: each choice on a line, "
+                "its answer below it after ': '"
+            )
+        items = [_terms_and_answers(item) for item in lists[0]]
+        for terms, answers in items:
+            if len(terms) != 1 or len(answers) != 1 or not answers[0].children:
+                raise self.error(
+                    f"the choice {terms[0].astext()!r} of {self.called} needs exactly one answer "
+                    "(a line that begins with ': '), with an empty line before the next choice"
+                )
+        if len(items) < 2:
+            raise self.error(f"{self.called} needs at least two choices, got {len(items)}")
+        return [
+            choice("", said("", "", *terms[0].children), *answers[0].children)
+            for terms, answers in items
+        ]
+
+
+class SelfTest(Predict):
+    """See the module's docstring."""
+
+    option_spec: ClassVar[dict[str, Any]] = {**Predict.option_spec, "right": positive_int}
+    called = "a self-test"
+
+    def choices(self) -> list[choice]:
+        choices = super().choices()
+        right = self.options.get("right")
+        if right is None or right > len(choices):
+            raise self.error(
+                "a self-test needs a line ':right: N' that says which of its choices is right, "
+                f"with N from 1 to {len(choices)}, got {right}"
+            )
+        for number, one in enumerate(choices, start=1):
+            verdict, kind = ("Right.", "right") if number == right else ("Not so.", "wrong")
+            one["classes"].append(f"attn-{kind}")
+            first = one[1]
+            if not isinstance(first, nodes.paragraph):
+                first = nodes.paragraph()
+                one.insert(1, first)
+            first.insert(0, [nodes.strong(verdict, verdict), nodes.Text(" ")])
+        return choices
+
+
+def _terms_and_answers(item: nodes.Node) -> tuple[list[nodes.Element], list[nodes.Element]]:
+    return (
+        list(item.findall(nodes.term)),
+        [child for child in item.children if isinstance(child, nodes.definition)],
+    )
+
+
+def visit_question(self: HTML5Translator, node: nodes.Element) -> None:
+    self.body.append(self.starttag(node, "div", role="group", **{"aria-labelledby": node["asked"]}))
+
+
+def visit_asked(self: HTML5Translator, node: nodes.Element) -> None:
+    self.body.append(self.starttag(node, "p", ""))
+
+
+def visit_choice(self: HTML5Translator, node: nodes.Element) -> None:
+    self.body.append(self.starttag(node, "details", name=node["group"]))
+
+
+def visit_said(self: HTML5Translator, node: nodes.Element) -> None:
+    # One box inside: a summary laid out as a row would take each formula for a column.
+    self.body.append(self.starttag(node, "summary", "") + "<span>")
+
+
+def _end(tag: str) -> Any:
+    def depart(self: HTML5Translator, node: nodes.Element) -> None:
+        self.body.append(f"</{tag}>\n")
+
+    return depart
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_directive("predict", Predict)
+    app.add_directive("self-test", SelfTest)
+    app.add_node(question, html=(visit_question, _end("div")))
+    app.add_node(asked, html=(visit_asked, _end("p")))
+    app.add_node(choice, html=(visit_choice, _end("details")))
+    app.add_node(said, html=(visit_said, _end("span></summary")))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
