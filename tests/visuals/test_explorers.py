@@ -20,20 +20,16 @@ import pytest
 import torch
 from playwright.sync_api import Browser, Locator, Page, expect
 from torch.nn import functional as F
+from visuals.driving import assert_fits_and_is_accessible, number, place, slide
 
 from attncourse.attention import attention_weights, cosine_affinity, dot_affinity
-from attncourse.site import assets
-from attncourse.site.explorers import bundle
 from attncourse.visuals import palette
 from attncourse.visuals.explorers import (
-    Explorer,
     LiveSoftmax,
     PixelMatch,
-    module_names,
     module_source,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
 H, W = 5, 7
 LABELS = ["river", "bank", "money", "the"]
 SCORES = [2.0, 0.5, -1.0, 1.2]
@@ -155,40 +151,6 @@ def test_outside_of_the_site_the_colours_are_the_palette() -> None:
 # ---------------------------------------------------------------- a page without a kernel
 
 
-@pytest.fixture(params=["light", "dark"])
-def show(request: pytest.FixtureRequest, tmp_path: Path, open_page) -> Callable[..., Page]:
-    """``show(explorer, width=800)``: the page, opened from ``file://``, where it is mounted."""
-
-    def show_(*explorers: Explorer, width: int = 800) -> Page:
-        script = bundle({name: module_source(name) for name in module_names()})
-        mounts = "".join(each._repr_mimebundle_()[0]["text/html"] for each in explorers)
-        (tmp_path / "explorers.js").write_text(script, "utf-8")
-        page = tmp_path / "page.html"
-        page.write_text(
-            '<!doctype html><html lang="en"><meta charset="utf-8"><title>Explorers</title>'
-            '<meta name="viewport" content="width=device-width">'
-            "<style>:root { color-scheme: light dark } body { background: canvas }</style>"
-            f'<body><main><h1 style="color: canvastext">Explorers</h1>{mounts}</main>'
-            '<script src="explorers.js" defer></script></body></html>',
-            "utf-8",
-        )
-        return open_page(page, scheme=request.param, width=width)
-
-    return show_
-
-
-def number(page: Page | Locator, selector: str) -> float:
-    """The exact number behind a read-out, which says the same in three digits."""
-    exact = float(page.locator(selector).get_attribute("value") or "")
-    said = page.locator(selector).inner_text()
-    if said == "< 0.0001\u00a0%":
-        assert 0 < exact < 1e-6
-    else:
-        unit = 100 if said.endswith("%") else 1
-        assert float(said.removesuffix("%")) / unit == pytest.approx(exact, rel=6e-3)
-    return exact
-
-
 def true_weights(photo: torch.Tensor, page: Page) -> torch.Tensor:
     """``[H, W]``: what the course's own functions say for the settings that the page shows."""
 
@@ -259,13 +221,6 @@ def assert_shows_the_truth(page: Page, photo: torch.Tensor) -> None:
         assert drawn["y"] + drawn["height"] / 2 - box["y"] == pytest.approx(
             (i + 0.5) * box["height"] / H, abs=1
         )
-
-
-def slide(slider: Locator, value: float) -> None:
-    """Set a slider as a drag does."""
-    slider.evaluate(
-        "(input, value) => { input.value = value; input.dispatchEvent(new Event('input')); }", value
-    )
 
 
 @pytest.mark.browser
@@ -420,17 +375,6 @@ def assert_softmax_is_true(page: Page) -> torch.Tensor:
     return weights
 
 
-def place(page: Page, selector: str) -> torch.Tensor:
-    """``[n, 2]``: the centres of the drawn shapes, in pixels of the page."""
-    return torch.tensor(
-        page.locator(selector).evaluate_all(
-            "all => all.map(e => e.getBoundingClientRect())"
-            ".map(b => [b.x + b.width / 2, b.y + b.height / 2])"
-        ),
-        dtype=torch.float64,
-    )
-
-
 @pytest.mark.browser
 def test_softmax_weights_are_those_of_the_course(show: Callable) -> None:
     page = show(LiveSoftmax(SCORES, LABELS, VALUES))
@@ -549,13 +493,6 @@ def test_labels_are_text_never_markup(show: Callable) -> None:
 # ---------------------------------------------------------------- both
 
 
-@pytest.fixture(scope="session")
-def axe() -> str:
-    """The source of axe-core, which the lock file of the site's assets names."""
-    assets.vendor(ROOT)
-    return (assets.folder(ROOT) / "node_modules/axe-core/axe.min.js").read_text("utf-8")
-
-
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [390, 1440])
 def test_nothing_overflows_is_too_small_or_hinders_access(
@@ -564,24 +501,7 @@ def test_nothing_overflows_is_too_small_or_hinders_access(
     page = show(
         PixelMatch(photo), PixelMatch(photo), LiveSoftmax(SCORES, LABELS, VALUES), width=width
     )
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert (
-        page.evaluate("""() => [...document.querySelectorAll(".attn-explorer *")]
-        .filter(e => [...e.childNodes].some(n => n.nodeType === 3) && !e.matches("style, .announce"))
-        .filter(e => parseFloat(getComputedStyle(e).fontSize) < 12 || e.scrollWidth > e.clientWidth + 1
-            && getComputedStyle(e).display !== "inline" && !e.closest("svg"))
-        .map(e => e.outerHTML)""")
-        == []
-    )
-    assert (
-        page.evaluate("""() => [...document.querySelectorAll(".attn-explorer :is(input, button)")]
-        .map(e => e.closest("label.check") ?? e)
-        .filter(e => Math.min(e.clientWidth, e.offsetHeight) < 24).map(e => e.outerHTML)""")
-        == []
-    )
-    page.evaluate(axe)
-    found = page.evaluate("axe.run()")["violations"]
-    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
+    assert_fits_and_is_accessible(page, width, axe)
 
 
 @pytest.mark.browser

@@ -1,7 +1,21 @@
 """Interactive figures: one module each, live in a notebook and in a page without a kernel."""
 
 from attncourse.visuals.explorers.base import Explorer, module_names, module_source
+from attncourse.visuals.explorers.circuit_split import CircuitSplit
+from attncourse.visuals.explorers.key_value import KeyValue
 from attncourse.visuals.explorers.live_softmax import LiveSoftmax
+from attncourse.visuals.explorers.one_projection import OneProjection
 from attncourse.visuals.explorers.pixel_match import PixelMatch
+from attncourse.visuals.explorers.two_projections import TwoProjections
 
-__all__ = ["Explorer", "LiveSoftmax", "PixelMatch", "module_names", "module_source"]
+__all__ = [
+    "CircuitSplit",
+    "Explorer",
+    "KeyValue",
+    "LiveSoftmax",
+    "OneProjection",
+    "PixelMatch",
+    "TwoProjections",
+    "module_names",
+    "module_source",
+]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import anywidget
+import numpy as np
 
 FOLDER = Path(__file__).parent
 
@@ -27,6 +28,34 @@ def module_source(name: str) -> str:
     parts = [f"const STYLE = {json.dumps(style)};"]
     parts += [(FOLDER / f"{part}.js").read_text("utf-8") for part in ("shared", name)]
     return "\n".join(parts)
+
+
+def numbers(name: str, given: Any, shape: str, dimensions: int) -> Any:
+    """``given`` as (nested) lists of finite floats, or an error that names the argument.
+
+    Args:
+        name: of the argument.
+        given: a list, an array or a tensor.
+        shape: what is wanted, in words such as ``"[n, 2]"``.
+        dimensions: how many ``shape`` has.
+
+    Raises:
+        TypeError: they are no numbers.
+        ValueError: the number of dimensions differs, or a number is NaN or infinite.
+    """
+    if hasattr(given, "detach"):  # a tensor, which may sit on a GPU or want gradients
+        given = given.detach().cpu()
+    try:
+        array = np.asarray(given)
+    except ValueError as ragged:
+        raise ValueError(f"{name} must have shape {shape}, got rows of unequal length") from ragged
+    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
+        raise TypeError(f"{name} must be numbers, got dtype {array.dtype}")
+    if array.ndim != dimensions:
+        raise ValueError(f"{name} must have shape {shape}, got {list(array.shape)}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got {array.tolist()}")
+    return array.astype(float).tolist()
 
 
 class Explorer(anywidget.AnyWidget):

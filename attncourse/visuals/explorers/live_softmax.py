@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import traitlets
 
-from attncourse.visuals.explorers.base import Explorer, module_source
+from attncourse.visuals.explorers.base import Explorer, module_source, numbers
 
 MOST_TOKENS = 8  # what fits beside the figure without scrolling
 TEMPERATURES = (1 / 8, 8.0)  # the slider's ends
@@ -49,7 +49,7 @@ class LiveSoftmax(Explorer):
         values: Any = None,
         temperature: float = 1.0,
     ) -> None:
-        checked_scores = _numbers("scores", scores, "[n]", 1)
+        checked_scores = numbers("scores", scores, "[n]", 1)
         n = len(checked_scores)
         if not 2 <= n <= MOST_TOKENS:
             raise ValueError(f"scores must be 2 to {MOST_TOKENS} numbers, got {n}")
@@ -60,7 +60,7 @@ class LiveSoftmax(Explorer):
             raise ValueError(
                 f"labels must have one word per score: got {len(labels)} labels, {n} scores"
             )
-        points = [] if values is None else _numbers("values", values, "[n, 2]", 2)
+        points = [] if values is None else numbers("values", values, "[n, 2]", 2)
         if values is not None and np.shape(points) != (n, 2):
             raise ValueError(
                 f"values must have shape [n, 2] with one point per score, [{n}, 2]; "
@@ -94,20 +94,3 @@ class LiveSoftmax(Explorer):
             f"Interactive figure: drag the scores of {', '.join(self.labels)}, and see the "
             f"attention weights that softmax makes of them{plane}. It needs JavaScript."
         )
-
-
-def _numbers(name: str, given: Any, shape: str, dimensions: int) -> Any:
-    """``given`` as (nested) lists of floats."""
-    if hasattr(given, "detach"):  # a tensor, which may sit on a GPU or want gradients
-        given = given.detach().cpu()
-    try:
-        array = np.asarray(given)
-    except ValueError as ragged:
-        raise ValueError(f"{name} must have shape {shape}, got rows of unequal length") from ragged
-    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
-        raise TypeError(f"{name} must be numbers, got dtype {array.dtype}")
-    if array.ndim != dimensions:
-        raise ValueError(f"{name} must have shape {shape}, got {list(array.shape)}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, got {array.tolist()}")
-    return array.astype(float).tolist()

@@ -71,6 +71,46 @@ function temperatureSlider(model, low, high, changed) {
   return { node, draw };
 }
 
+/** A labelled slider over the trait of that name, which is shown with two decimals. */
+function traitSlider(model, trait, text, { min, max, step }, changed) {
+  const input = h("input", {
+    type: "range", min, max, step, "aria-label": text,
+    oninput: () => {
+      model.set(trait, Number(input.value));
+      model.save_changes();
+      changed();
+    },
+  });
+  const number = h("data", { class: `number shown-${trait}` });
+  const node = h("label", { class: "slider" }, h("span", {}, text), input, number);
+  const draw = () => {
+    input.value = model.get(trait);
+    input.setAttribute("aria-valuetext", signed(model.get(trait), 2));
+    show(number, model.get(trait), signed(model.get(trait), 2));
+  };
+  return { node, draw };
+}
+
+/** A table of numbers between tokens: the row asks, the column is asked. `more` names columns. */
+function numberTable(tokens, caption, more = []) {
+  const row = (each) => each.map(() => h("td"));
+  const cells = tokens.map(() => row(tokens));
+  const extra = tokens.map(() => row(more));
+  const node = h("table", { class: "numbers" }, h("caption", {}, caption),
+    h("thead", {}, h("tr", {}, h("td"),
+      ...[...tokens, ...more].map((text) => h("th", { scope: "col" }, text)))),
+    h("tbody", {}, ...tokens.map((token, i) =>
+      h("tr", {}, h("th", { scope: "row" }, token), ...cells[i], ...extra[i]))));
+  /** Show a number; `heat` from -1 to 1 colours its cell, more for more. */
+  const set = (i, j, number, text, heat) => {
+    const cell = cells[i][j];
+    cell.replaceChildren(h("data", { value: number }, text));
+    cell.classList.toggle("below", heat < 0);
+    cell.style.setProperty("--heat", Math.abs(heat));
+  };
+  return { node, cells, extra, set };
+}
+
 /** A region that a screen reader reads once the reader has been still for a moment. */
 function announcer(summary) {
   const node = h("div", { class: "announce", role: "status" });
@@ -98,6 +138,10 @@ function stage(model, el, traits, children, draw) {
   // has the focus says otherwise; an ancestor's word does not count.
   for (const node of root.querySelectorAll("input, button, [tabindex]")) {
     node.setAttribute("data-lm-suppress-shortcuts", "true");
+  }
+  // `touch-action` does nothing for what stands inside of an SVG: a finger would scroll the page.
+  for (const node of root.querySelectorAll("svg .drag")) {
+    node.addEventListener("touchstart", (event) => event.preventDefault());
   }
   el.append(root);
   for (const trait of traits) model.on(`change:${trait}`, draw);

@@ -1,0 +1,193 @@
+const WIDTH = 300; // of the arrows' picture, in CSS pixels: it is never scaled
+const [ACROSS, DOWN] = [105, 100]; // half axes of the ellipse on which the classes lie
+const FAINTEST = 0.02; // a weight below gets no arrow
+
+const frobenius = (P, Q) =>
+  P.reduce((sum, row, i) => sum + row.reduce((of, p, j) => of + p * Q[i][j], 0), 0);
+const combine = (M, change) => M.map((row, i) => row.map((m, j) => change(m, M[j][i])));
+
+/** `[n][n]`: softmax of each row over the other classes; a class's weight for itself is 0. */
+const weightsOf = (scores) => scores.map((row, i) =>
+  [...softmax(row.map((score, j) => (j === i ? -Infinity : score)), 1)]);
+
+/** For each class, the others with its largest score: several where they tie. */
+function firstChoices(scores) {
+  const size = Math.max(...scores.flat().map(Math.abs));
+  return scores.map((row, i) => {
+    const others = row.map((_, j) => j).filter((j) => j !== i);
+    const top = Math.max(...others.map((j) => row[j]));
+    return others.filter((j) => row[j] >= top - 1e-9 * size); // a tie is no matter of the last digits
+  });
+}
+
+/** The classes on an ellipse, and an arrow for each weight, as thick as the weight. */
+function arrows(labels) {
+  const at = labels.map((_, i) => {
+    const angle = (2 * Math.PI * i) / labels.length;
+    return [WIDTH / 2 + ACROSS * Math.sin(angle), 20 + DOWN * (1 - Math.cos(angle))];
+  });
+  const half = labels.map((label) => [9 + 3.8 * label.length, 13]); // a box around each word
+  const leave = (i, [dx, dy], gap) => {
+    const out = Math.min(half[i][0] / Math.abs(dx || 1e-9), half[i][1] / Math.abs(dy || 1e-9));
+    return [at[i][0] + dx * (out + gap), at[i][1] + dy * (out + gap)];
+  };
+  const towards = ([x, y], [u, v]) => {
+    const length = Math.hypot(u - x, v - y);
+    return [(u - x) / length, (v - y) / length];
+  };
+  const lines = s("g");
+  const height = Math.max(...at.map(([, y]) => y)) + 20; // three classes leave the bottom free
+  const node = s("svg", { class: "looks", width: WIDTH, height, role: "img" }, lines,
+    ...labels.flatMap((label, i) => [
+      s("rect", {
+        x: at[i][0] - half[i][0], y: at[i][1] - half[i][1],
+        width: 2 * half[i][0], height: 2 * half[i][1], rx: 6,
+      }),
+      s("text", { x: at[i][0], y: at[i][1] }, label)]));
+
+  /** A curve that leans to its left, so that the way there and the way back lie apart. */
+  const arrow = (i, j, weight) => {
+    const lean = 0.17; // of the distance
+    const bend = [
+      (at[i][0] + at[j][0]) / 2 + lean * (at[j][1] - at[i][1]),
+      (at[i][1] + at[j][1]) / 2 - lean * (at[j][0] - at[i][0]),
+    ];
+    const head = 6 + 6 * weight;
+    const from = leave(i, towards(at[i], bend), 2);
+    const back = towards(at[j], bend);
+    const tip = leave(j, back, 2);
+    const base = leave(j, back, 2 + head);
+    const [nx, ny] = [-back[1] * head * 0.55, back[0] * head * 0.55];
+    return s("g", { opacity: 0.25 + 0.75 * weight, "data-from": i, "data-to": j },
+      s("path", { d: `M${from}Q${bend} ${base}`, "stroke-width": 6 * weight }),
+      s("polygon", {
+        points: [tip, [base[0] + nx, base[1] + ny], [base[0] - nx, base[1] - ny]].join(" "),
+      }));
+  };
+  return {
+    node,
+    draw: (weights) => {
+      const shown = weights.flatMap((row, i) => row.map((weight, j) => [weight, i, j]))
+        .filter(([weight]) => weight >= FAINTEST)
+        .sort((a, b) => a[0] - b[0]); // the strongest on top
+      lines.replaceChildren(...shown.map(([weight, i, j]) => arrow(i, j, weight)));
+      node.setAttribute("aria-label", "Arrows from each class to the others, as thick as the weight. " +
+        labels.map((label, i) => `${label}: ` + labels.map((other, j) => [other, weights[i][j], j])
+          .filter(([, , j]) => j !== i)
+          .map(([other, weight]) => `${other} ${percent(weight)}`).join(", ")).join(". ") + ".");
+    },
+  };
+}
+
+function render({ model, el }) {
+  const names = model.get("names");
+  const change = (trait, value) => {
+    model.set(trait, value);
+    model.save_changes();
+    announce.later();
+  };
+
+  // ---- controls
+  const radios = names.map((name) => h("input", {
+    type: "radio", name: "head", value: name, onchange: () => change("head", name),
+  }));
+  const slider = traitSlider(model, "t", "t in S + t\u2009A", { min: -1, max: 1, step: 0.05 }, () => announce.later());
+  slider.node.classList.add("wide");
+  const goTo = (t, text) =>
+    h("button", { type: "button", onclick: () => change("t", t) }, text);
+
+  // ---- pictures, made anew for each head: heads may differ in their classes
+  const [sumFigure, looksFigure, symmetricFigure, antisymmetricFigure] =
+    ["sum", "looks-at", "symmetric", "antisymmetric"].map((name) => h("figure", { class: name }));
+  let shown; // the head that the figures are made for
+  let parts;
+  const setUp = () => {
+    const index = names.indexOf(model.get("head"));
+    const [M, labels] = [model.get("matrices")[index], model.get("labels")[index]];
+    const S = combine(M, (there, back) => (there + back) / 2);
+    const A = combine(M, (there, back) => (there - back) / 2);
+    const largest = Math.max(...M.flat().map(Math.abs));
+    const decimals = largest < 10 ? 2 : largest < 100 ? 1 : 0;
+    const tableOf = (caption) => {
+      const table = numberTable(labels, caption);
+      const draw = (matrix) => matrix.forEach((row, i) => row.forEach((x, j) =>
+        table.set(i, j, x, signed(x, decimals), x / largest)));
+      return { node: table.node, draw };
+    };
+    const whole = frobenius(M, M);
+    const symmetric = tableOf(`S, symmetric: ${percent(frobenius(S, S) / whole)} of the energy`);
+    const rest = tableOf(`A, antisymmetric: ${percent(frobenius(A, A) / whole)} of the energy`);
+    symmetric.draw(S);
+    rest.draw(A);
+    parts = { S, A, labels, sum: tableOf("Scores S + t\u2009A: the row asks the column"), looks: arrows(labels) };
+    shown = model.get("head");
+    sumFigure.replaceChildren(parts.sum.node);
+    looksFigure.replaceChildren(parts.looks.node, h("figcaption", {},
+      "Who looks at whom: softmax of each row without the diagonal"));
+    symmetricFigure.replaceChildren(symmetric.node);
+    antisymmetricFigure.replaceChildren(rest.node);
+  };
+
+  // ---- read-outs
+  const meaning = h("strong", { class: "meaning" });
+  const symmetry = h("data", { class: "symmetry" });
+  const note = h("span", { class: "caption note" });
+  const choices = h("span", { class: "choices" });
+  const mutual = h("span", { class: "caption mutual" });
+  const summary = () =>
+    `${meaning.textContent}. Symmetry ${symmetry.textContent}. First choices: ` +
+    `${choices.textContent}; ${mutual.textContent}.`;
+  const announce = announcer(summary);
+
+  const draw = () => {
+    if (shown !== model.get("head")) setUp();
+    const t = model.get("t");
+    const { S, A, labels, sum, looks } = parts;
+    const scores = S.map((row, i) => row.map((x, j) => x + t * A[i][j]));
+    for (const radio of radios) radio.checked = radio.value === shown;
+    slider.draw();
+    sum.draw(scores);
+    looks.draw(weightsOf(scores));
+
+    meaning.textContent = {
+      1: "The head as it is", 0: "The nearest symmetric scores", [-1]: "Query and key swapped",
+    }[t] ?? (t > 0 ? "Between the head and symmetric scores" : "Between symmetric and swapped");
+    note.textContent = {
+      0: "the scores of one shared matrix are symmetric too, and positive semi-definite besides",
+      [-1]: "whoever was asked now asks",
+    }[t] ?? "";
+    const swapped = combine(scores, (there, back) => back);
+    const symmetryNow = frobenius(scores, swapped) / (frobenius(scores, scores) || 1);
+    show(symmetry, symmetryNow, signed(symmetryNow, 2));
+    const first = firstChoices(scores);
+    choices.textContent = labels.map((label, i) =>
+      `${label} \u2192 ${first[i].map((j) => labels[j]).join(" or ")}`).join(", ");
+    const couples = labels.flatMap((one, i) => first[i]
+      .filter((j) => j > i && first[j].includes(i)).map((j) => `${one} and ${labels[j]}`));
+    mutual.textContent = couples.length ? `mutual: ${couples.join(", ")}` : "none is mutual";
+  };
+
+  const readout = (name, ...value) => h("div", {}, h("dt", {}, name), h("dd", {}, ...value));
+  const remove = stage(model, el, ["head", "t"], [
+    ...(names.length > 1 ? [h("div", { class: "choice", role: "radiogroup", "aria-label": "Head" },
+      h("span", { "aria-hidden": "true" }, "Head"),
+      h("div", { class: "segments wrapping" },
+        ...names.map((name, i) => h("label", {}, radios[i], name))))] : []),
+    h("div", { class: "controls" }, slider.node),
+    h("div", { class: "controls buttons" },
+      goTo(-1, "Swapped, t = \u22121"), goTo(0, "Symmetric, t = 0"), goTo(1, "The head, t = 1")),
+    h("div", { class: "split" }, sumFigure, looksFigure, symmetricFigure, antisymmetricFigure),
+    h("dl", { class: "readouts", style: "--columns: 3" },
+      readout("What this is", meaning, h("br"), note),
+      readout("Symmetry \u27e8M, M\u1d40\u27e9 / \u2016M\u2016\u00b2", h("strong", {}, symmetry), h("br"),
+        h("span", { class: "caption" }, "of the scores S + t\u2009A, from \u22121 to\u00a01")),
+      readout("First choices", choices, h("br"), mutual)),
+    announce.node,
+  ], draw);
+  return () => {
+    announce.stop();
+    remove();
+  };
+}
+
+export default { render };

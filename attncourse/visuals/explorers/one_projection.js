@@ -1,0 +1,270 @@
+const SIDE = 320; // of the plane, in CSS pixels
+const MARGIN = 30; // room for a label beyond the outermost point
+const STEP = 0.05; // to which a drag is rounded, so that a column can be put exactly on an axis
+const IDENTITY = [[1, 0], [0, 1]];
+const STRETCHED = [[1.5, 0], [0, 0.4]];
+const FLAT = [[1.2, -0.6], [0.6, -0.3]]; // both columns on one line: rank 1
+
+const dot = (a, b) => a[0] * b[0] + a[1] * b[1];
+const column = (W, c) => [W[0][c], W[1][c]];
+const withColumn = (W, c, image) => W.map((row, r) => row.map((w, k) => (k === c ? image[r] : w)));
+const rounded = (x, unit) => Math.round(x / unit) * unit + 0; // + 0: no minus zero
+const exact = (x) => Number(x.toFixed(9)); // sums of twentieths pile up
+
+/** Wx, divided by its length where the scores are cosines; a zero vector stays zero. */
+function projected(W, x, normalised) {
+  const q = W.map((row) => dot(row, x));
+  const length = normalised ? Math.hypot(...q) || 1 : 1;
+  return q.map((part) => part / length);
+}
+
+/** The index of the largest score in row i; i itself where none is truly larger. */
+function preferred(row, i) {
+  let best = i;
+  row.forEach((score, j) => { if (score > row[best] + 1e-9) best = j; });
+  return best;
+}
+
+function render({ model, el }) {
+  const [tokens, labels, features, limit] =
+    ["tokens", "labels", "features", "limit"].map((trait) => model.get(trait));
+  const n = tokens.length;
+  const traits = ["W", "normalised", "pair"];
+  const pairs = labels.flatMap((_, i) => labels.slice(i + 1).map((_, k) => [i, i + 1 + k]));
+  const set = (trait, value) => {
+    model.set(trait, value);
+    model.save_changes();
+    announce.later();
+  };
+  const fits = (W) => W.flat().every((w) => Math.abs(w) <= limit);
+
+  // ---- the plane: it holds every place that a token or a handle can reach
+  const reach = limit * Math.max(1, ...tokens.map(([x, y]) => Math.abs(x) + Math.abs(y)));
+  const scale = (SIDE / 2 - MARGIN) / reach;
+  const place = ([x, y]) => [SIDE / 2 + x * scale, SIDE / 2 - y * scale];
+  const put = (node, point) => node.setAttribute("transform", `translate(${place(point)})`);
+  const join = (line, from, to) => {
+    const [[x1, y1], [x2, y2]] = [place(from), place(to)];
+    for (const [name, value] of Object.entries({ x1, y1, x2, y2 })) line.setAttribute(name, value);
+  };
+
+  const dots = labels.map(() => ({
+    trail: s("line", { class: "trail" }),
+    text: s("text", { class: "of-token" }),
+    // Half query, half key: one matrix makes both.
+    node: s("g", { class: "projected" },
+      s("path", { class: "as-query", d: "M0-6A6 6 0 0 0 0 6Z" }),
+      s("path", { class: "as-key", d: "M0-6A6 6 0 0 1 0 6Z" })),
+  }));
+  const step = s("line", { class: "pair-line" });
+  const circle = s("circle", { class: "unit", cx: SIDE / 2, cy: SIDE / 2, r: scale });
+
+  const moveColumn = (c, image) => {
+    const kept = image.map((w) => exact(Math.min(limit, Math.max(-limit, w))));
+    if (kept.join() !== column(model.get("W"), c).join()) set("W", withColumn(model.get("W"), c, kept));
+  };
+  const handles = features.map((feature, c) => {
+    const node = s("g", {
+      class: "drag", role: "slider", tabindex: 0, "aria-label": `image of the axis “${feature}”`,
+      "aria-valuemin": -limit, "aria-valuemax": limit,
+      onpointerdown: (event) => {
+        if (event.button !== 0) return;
+        node.setPointerCapture(event.pointerId);
+        node.focus({ preventScroll: true });
+        event.preventDefault();
+      },
+      onpointermove: (event) => {
+        if (!node.hasPointerCapture(event.pointerId)) return;
+        const box = picture.getBoundingClientRect();
+        const unit = (scale * box.width) / SIDE;
+        moveColumn(c, [
+          rounded((event.clientX - box.left - box.width / 2) / unit, STEP),
+          rounded((box.top + box.height / 2 - event.clientY) / unit, STEP),
+        ]);
+      },
+      onkeydown: (event) => {
+        const [x, y] = column(model.get("W"), c);
+        const by = event.shiftKey ? 0.5 : 0.1;
+        const target = {
+          ArrowLeft: [x - by, y], ArrowRight: [x + by, y],
+          ArrowDown: [x, y - by], ArrowUp: [x, y + by], Home: [0, 0],
+        }[event.key];
+        if (!target || event.ctrlKey || event.metaKey || event.altKey) return;
+        event.preventDefault();
+        moveColumn(c, target);
+      },
+    }, s("circle", { class: "grip", r: 15 }), s("circle", { class: "ring-of-focus", r: 12 }),
+    s("rect", { x: -6, y: -6, width: 12, height: 12, rx: 2 }));
+    return { node, arm: s("line", { class: "arm" }), text: s("text", { class: "axis-name" }, feature) };
+  });
+  const picture = s("svg", {
+    class: "columns", viewBox: `0 0 ${SIDE} ${SIDE}`, width: SIDE, role: "group",
+    "aria-label": `The plane of the projected tokens ${labels.join(", ")}, with two handles: ` +
+      "the columns of W",
+  },
+  s("path", { class: "cross", d: `M0 ${SIDE / 2}H${SIDE}M${SIDE / 2} 0V${SIDE}` }), circle,
+  ...tokens.map((x) => {
+    const ring = s("circle", { class: "origin", r: 4 });
+    put(ring, x);
+    return ring;
+  }),
+  ...dots.map(({ trail }) => trail), step, ...handles.map(({ arm }) => arm),
+  ...dots.map(({ node }) => node), ...handles.map(({ node }) => node),
+  ...[...dots, ...handles].map(({ text }) => text));
+
+  // ---- the tables
+  const scoreTable = numberTable(labels, "Scores: the row\u2019s q \u00b7 the column\u2019s q");
+  const weightTable = numberTable(labels, "Weights: softmax of each row");
+  for (const { cells } of [scoreTable, weightTable]) {
+    cells.forEach((row, i) => row.forEach((cell, j) => {
+      if (i !== j) cell.addEventListener("click", () => set("pair", [Math.min(i, j), Math.max(i, j)]));
+    }));
+  }
+
+  // ---- controls
+  const entries = IDENTITY.map((row) => row.map(() => h("data", { class: "number" })));
+  const button = (text, change) => ({
+    change,
+    node: h("button", {
+      type: "button",
+      onclick: () => {
+        const W = change(model.get("W"));
+        if (fits(W)) set("W", W);
+      },
+    }, text),
+  });
+  const buttons = [
+    button("Identity", () => IDENTITY),
+    button("Stretch", () => STRETCHED),
+    button("Flatten onto one line", () => FLAT),
+    button("Double every score", (W) => W.map((row) => row.map((w) => exact(w * Math.SQRT2)))),
+  ];
+  const normalised = h("input", {
+    type: "checkbox", onchange: () => set("normalised", normalised.checked),
+  });
+  const pairSlider = h("input", {
+    type: "range", min: 0, max: pairs.length - 1, step: 1, "aria-label": "pair of tokens",
+    oninput: () => set("pair", pairs[Number(pairSlider.value)]),
+  });
+
+  // ---- read-outs
+  const selfWins = h("data", { class: "self-wins" });
+  const exceptions = h("span", { class: "caption" });
+  const mutual = h("data", { class: "mutual" });
+  const scoreGap = h("data", { class: "score-gap" });
+  const weightGap = h("data", { class: "weight-gap" });
+  const pairName = h("strong");
+  const sum = h("span", { class: "sum-of-pair" });
+  const distance = h("data", { class: "distance" });
+  const preferences = h("span", { class: "caption preferences" });
+  const announce = announcer(() =>
+    `Self wins in ${selfWins.textContent} of ${n} rows. Pairs that prefer each other over ` +
+    `themselves: ${mutual.textContent} of ${pairs.length}.`);
+
+  const draw = () => {
+    const W = model.get("W");
+    const q = tokens.map((x) => projected(W, x, model.get("normalised")));
+    const scores = q.map((a) => q.map((b) => dot(a, b)));
+    const weights = scores.map((row) => [...softmax(row, 1)]);
+    const best = scores.map(preferred);
+    const pair = model.get("pair");
+    const [i, j] = pair;
+
+    circle.style.display = model.get("normalised") ? "" : "none";
+    dots.forEach(({ node, trail, text }, k) => {
+      put(node, q[k]);
+      join(trail, tokens[k], q[k]);
+      const [x, y] = place(q[k]);
+      text.setAttribute("x", x);
+      text.setAttribute("y", y + (q[k][1] < 0 ? 20 : -10));
+      text.textContent = "";
+    });
+    // Where tokens fall together, one of them carries the names of all.
+    labels.forEach((label, k) => {
+      const first = q.findIndex((other) => Math.hypot(other[0] - q[k][0], other[1] - q[k][1]) * scale < 12);
+      dots[first].text.append(dots[first].text.textContent ? `, ${label}` : label);
+    });
+    join(step, q[i], q[j]);
+    handles.forEach(({ node, arm, text }, c) => {
+      const image = column(W, c);
+      put(node, image);
+      join(arm, [0, 0], image);
+      const [x, y] = place(image);
+      const outward = x >= SIDE / 2;
+      text.setAttribute("x", x + (outward ? 12 : -12));
+      text.setAttribute("y", y + 4);
+      text.setAttribute("text-anchor", outward ? "start" : "end");
+      node.setAttribute("aria-valuenow", image[0]);
+      node.setAttribute("aria-valuetext", `at ${image.map((w) => signed(w, 2)).join(", ")}`);
+    });
+    entries.forEach((row, r) => row.forEach((data, c) => show(data, W[r][c], signed(W[r][c], 2))));
+
+    const largest = Math.max(...scores.flat().map(Math.abs)) || 1;
+    labels.forEach((_, a) => labels.forEach((__, b) => {
+      scoreTable.set(a, b, scores[a][b], signed(scores[a][b], 2), scores[a][b] / largest);
+      weightTable.set(a, b, weights[a][b], weights[a][b].toFixed(2), weights[a][b]);
+      for (const { cells } of [scoreTable, weightTable]) {
+        cells[a][b].classList.toggle("wins", best[a] === b);
+        cells[a][b].classList.toggle("of-pair", pair.includes(a) && pair.includes(b));
+      }
+    }));
+
+    const others = best.flatMap((b, k) => (b === k ? [] : [`${labels[k]} prefers ${labels[b]}`]));
+    show(selfWins, n - others.length, String(n - others.length));
+    exceptions.textContent = others.length ? others.join(", ") : "everyone prefers itself";
+    const prefers = (a, b) => scores[a][b] > scores[a][a] + 1e-9;
+    const both = pairs.filter(([a, b]) => prefers(a, b) && prefers(b, a)).length;
+    show(mutual, both, String(both));
+    const gap = (table) => Math.max(...pairs.map(([a, b]) => Math.abs(table[a][b] - table[b][a])));
+    show(scoreGap, gap(scores), digits(gap(scores)));
+    show(weightGap, gap(weights), digits(gap(weights)));
+
+    const between = Math.hypot(q[i][0] - q[j][0], q[i][1] - q[j][1]) ** 2;
+    pairName.textContent = `${labels[i]} and ${labels[j]}`;
+    const shared = signed(scores[i][j], 2);
+    sum.textContent = `${signed(scores[i][i], 2)} + ${signed(scores[j][j], 2)} − 2 · ` +
+      `${scores[i][j] < 0 ? `(${shared})` : shared} = `;
+    show(distance, between, between.toFixed(2));
+    preferences.textContent = [[i, j], [j, i]].map(([a, b]) =>
+      `${labels[a]} ${prefers(a, b) ? "prefers" : "does not prefer"} ${labels[b]} to itself`).join("; ");
+
+    normalised.checked = model.get("normalised");
+    pairSlider.value = pairs.findIndex((each) => each.join() === pair.join());
+    pairSlider.setAttribute("aria-valuetext", pairName.textContent);
+    for (const { node, change } of buttons) node.setAttribute("aria-disabled", String(!fits(change(W))));
+  };
+
+  const remove = stage(model, el, traits, [
+    h("div", { class: "projection" },
+      picture,
+      h("div", { class: "settings" },
+        h("div", { class: "matrix" }, h("span", {}, "W ="),
+          h("div", { class: "entries" }, ...entries.flat())),
+        h("div", { class: "controls buttons" },
+          ...buttons.map(({ node }) => node), resetButton(model, traits, () => announce.later())),
+        h("label", { class: "check" }, normalised, "divide by the lengths (cosine)"),
+        h("dl", { class: "readouts", style: "--columns: 1" },
+          h("div", {}, h("dt", {}, "Self wins in"),
+            h("dd", {}, h("strong", {}, selfWins, ` of ${n} rows`), h("br"), exceptions)),
+          h("div", {}, h("dt", {}, "Pairs that prefer each other over themselves"),
+            h("dd", {}, h("strong", {}, mutual, ` of ${pairs.length}`))),
+          h("div", {}, h("dt", {}, "Largest difference across the diagonal"),
+            h("dd", {}, "scores ", h("strong", {}, scoreGap), ", weights ",
+              h("strong", {}, weightGap)))))),
+    h("div", { class: "squares" }, scoreTable.node, weightTable.node),
+    h("div", { class: "caption" },
+      "A row asks, a column is asked. Underlined: the largest of its row. Framed: the pair below."),
+    h("dl", { class: "readouts of-one-pair" },
+      h("div", {},
+        h("dt", {}, h("label", { class: "temperature pair" }, h("span", {}, "Pair"), pairSlider, pairName)),
+        h("dd", {}, sum, h("strong", {}, distance), ", the squared length of the line",
+          h("br"), preferences))),
+    announce.node,
+  ], draw);
+  return () => {
+    announce.stop();
+    remove();
+  };
+}
+
+export default { render };

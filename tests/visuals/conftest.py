@@ -1,0 +1,44 @@
+"""Explorers in a page without a kernel: fixtures for the tests of each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from attncourse.site import assets
+from attncourse.site.explorers import bundle
+from attncourse.visuals.explorers import Explorer, module_names, module_source
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(params=["light", "dark"])
+def show(request: pytest.FixtureRequest, tmp_path: Path, open_page) -> Callable[..., Page]:
+    """``show(explorer, width=800)``: the page, opened from ``file://``, where it is mounted."""
+
+    def show_(*explorers: Explorer, width: int = 800) -> Page:
+        script = bundle({name: module_source(name) for name in module_names()})
+        mounts = "".join(each._repr_mimebundle_()[0]["text/html"] for each in explorers)
+        (tmp_path / "explorers.js").write_text(script, "utf-8")
+        page = tmp_path / "page.html"
+        page.write_text(
+            '<!doctype html><html lang="en"><meta charset="utf-8"><title>Explorers</title>'
+            '<meta name="viewport" content="width=device-width">'
+            "<style>:root { color-scheme: light dark } body { background: canvas }</style>"
+            f'<body><main><h1 style="color: canvastext">Explorers</h1>{mounts}</main>'
+            '<script src="explorers.js" defer></script></body></html>',
+            "utf-8",
+        )
+        return open_page(page, scheme=request.param, width=width)
+
+    return show_
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core, which the lock file of the site's assets names."""
+    assets.vendor(ROOT)
+    return (assets.folder(ROOT) / "node_modules/axe-core/axe.min.js").read_text("utf-8")
