@@ -10,10 +10,11 @@ block                   query, key    value        output     starts at
 `SAGANAttention`        C/8           C/8          C/8 to C   ``x``, for γ is zero
 `PositionAttention`     C/8           C            none       ``x``, for α is zero
 `ChannelAttention`      none          none         none       ``x``, for β is zero
-`FeatureMapAttention`   as in :class:`attncourse.attention.SelfAttention`; no ``x`` is added
 ======================  ============  ===========  =========  ===========================
 
-None of the four papers divides its scores by √d_k, and neither do the blocks.
+None of the papers divides its scores by √d_k, and neither do these blocks.
+:class:`FeatureMapAttention` is :class:`attncourse.attention.SelfAttention` on pixels: it does
+divide, and adds no ``x``.
 """
 
 from __future__ import annotations
@@ -169,7 +170,7 @@ class NonLocalBlock(nn.Module):
     θ is the query, φ the key, g the value and W_z the output projection of other papers.
 
     Args:
-        channels: C.
+        channels: number of channels, C.
         inner_channels: what θ, φ and g project to; C/2 when left out.
         affinity: one of the three names above.
         bias: add a bias to the four convolutions, as the published code does.

@@ -17,6 +17,8 @@ from attncourse.attention import (
 from attncourse.experiments.tasks.base import Settings, Task
 
 Mode = Literal["cosine", Projections]
+
+#: every way of tying, raw cosine first; the others are the modes of ``SelfAttention``
 MODES: tuple[Mode, ...] = ("cosine", *get_args(Projections))
 
 #: the modes whose scores are symmetric and positive semi-definite, whatever is learned

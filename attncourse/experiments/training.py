@@ -170,7 +170,7 @@ def evaluate(model: nn.Module, inputs: Tensor, targets: Tensor) -> tuple[float, 
 
     Args:
         model: inputs ``[B, ...]`` -> logits ``[B, T, answers]``.
-        inputs, targets: as :meth:`Task.sample` gives them.
+        inputs, targets: as :meth:`attncourse.experiments.tasks.Task.sample` gives them.
     """
     right, nats, asked = 0, 0.0, 0
     with torch.no_grad():

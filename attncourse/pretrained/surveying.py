@@ -94,10 +94,10 @@ def survey(
         progress: called before each layer as ``progress(layers done, layers in all)``.
 
     Returns:
-        One row for each head and each layer, trained and random. Columns: ``model``, ``weights``
-        (``"trained"`` or ``"random"``), ``level`` (``"head"`` or ``"layer"``), ``layer``,
-        ``head`` (missing for a layer), then one for each of :data:`STATISTICS`; NaN where it
-        is not computed for a sum. ``attrs["gauge_invariant"]`` says of each whether it is.
+        One row for each head and each layer, trained and random. The columns are ``model``,
+        ``weights`` (``"trained"`` or ``"random"``), ``level`` (``"head"`` or ``"layer"``),
+        ``layer``, ``head`` (missing for a layer), then one for each of ``STATISTICS``; NaN where
+        it is not computed for a sum. ``attrs["gauge_invariant"]`` says of each whether it is.
         Biases and the gain of layer norms are left out, and so are rotary positions.
 
     Raises:
@@ -161,8 +161,8 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
         frame: from :func:`survey`, or several of them under one another.
 
     Returns:
-        Rows: model, level and statistic. Columns: ``trained`` and ``random``, each as
-        ``"median [lower quartile, upper quartile]"``, and ``gauge-invariant``, yes or no.
+        One row for each model, level and statistic, with the columns ``trained`` and ``random``,
+        each as ``"median [lower quartile, upper quartile]"``, and ``gauge-invariant``, yes or no.
     """
     summary = {}
     for model in frame["model"].unique():

@@ -14,7 +14,17 @@ from attncourse.visuals.palette import DARK, LIGHT
 
 CHAPTERS = [f"{name}.html" for name in parse_toc_yaml(ROOT / "_toc.yml")]
 PAGES = [*CHAPTERS, "search.html", "genindex.html"]
-EXPLORERS = {"book/similarity.html": ["pixel_match"], "book/attention.html": ["live_softmax"]}
+# Each page's explorers, with a button or choice in each that changes what it shows at first.
+EXPLORERS = {
+    "book/similarity.html": {"pixel_match": "dot product"},
+    "book/attention.html": {"live_softmax": "All equal"},
+    "book/shared-projection.html": {"one_projection": "Stretch"},
+    "book/query-and-key.html": {
+        "two_projections": "A third of a turn",
+        "circuit_split": "Swapped",
+    },
+    "book/value.html": {"key_value": "K = V"},
+}
 AXE = ROOT / ".build" / "assets" / "node_modules" / "axe-core" / "axe.min.js"
 MEGABYTE = 1_000_000
 
@@ -105,22 +115,25 @@ def test_a_page_opened_from_a_file_is_the_same(open_page, site, where):
         assert mount.locator("input, button").count() > 0
 
 
-def press(page, explorer):
-    explorer.locator('input[type="range"]').first.press("ArrowLeft")
+HANDLE = '.photo, .drag, input[type="range"]'
 
 
-def click(page, explorer):
-    explorer.locator("button, label", has_text=re.compile("dot product|All equal")).first.click()
+def press(page, explorer, button):
+    explorer.locator('input[type="range"], [role="slider"]').first.press("ArrowLeft")
 
 
-def drag(page, explorer):
-    handle = explorer.locator('.photo, input[type="range"]').first
+def click(page, explorer, button):
+    explorer.locator("button, label", has_text=button).first.click()
+
+
+def drag(page, explorer, button):
+    handle = explorer.locator(HANDLE).first
     handle.scroll_into_view_if_needed()
     box = handle.bounding_box()
-    middle = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + box["width"] / 2, middle)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
     page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.9, middle, steps=4)
+    page.mouse.move(x + 40, y + 30, steps=4)
     page.mouse.up()
 
 
@@ -128,15 +141,16 @@ def drag(page, explorer):
 @both_schemes
 @pytest.mark.parametrize("act", [drag, click, press])
 @pytest.mark.parametrize(
-    ("where", "name"), [(where, name) for where, names in EXPLORERS.items() for name in names]
+    ("where", "name", "button"),
+    [(where, *each) for where, explorers in EXPLORERS.items() for each in explorers.items()],
 )
 def test_an_explorer_in_a_page_answers_to_a_drag_a_click_and_a_key(
-    open_page, where, name, act, scheme
+    open_page, where, name, button, act, scheme
 ):
     page = open_page(where, scheme)
     explorer = page.locator(f'.attn-mount[data-explorer="{name}"]').first
     before = explorer.inner_text()
-    act(page, explorer)
+    act(page, explorer, button)
     assert explorer.inner_text() != before
 
 
@@ -262,9 +276,24 @@ def test_no_widget_manager_is_loaded_or_fed(site, where):
 
 
 def test_explorers_are_where_the_book_promises_them(site):
-    for where, names in EXPLORERS.items():
-        mounts = [m["data-explorer"] for m in parsed(site / where).select(".attn-mount")]
-        assert set(names) <= set(mounts)
+    found = {
+        where: {mount["data-explorer"] for mount in parsed(site / where).select(".attn-mount")}
+        for where in PAGES
+    }
+    assert {where: names for where, names in found.items() if names} == {
+        where: set(names) for where, names in EXPLORERS.items()
+    }
+
+
+@pytest.mark.parametrize("where", EXPLORERS)
+def test_a_chapter_has_the_rhythm_of_a_chapter(site, where):
+    page = parsed(site / where)
+    headings = [heading.get_text().rstrip("#") for heading in page.select("article h2")]
+    ends = ["Where this stops being true", "Check yourself", "In three lines"]
+    assert headings[-3:] == ends
+    assert page.select(".attn-predict")
+    assert len(page.select("#in-three-lines ol > li")) == 3
+    assert len(page.select("#check-yourself .attn-self-test")) >= 3
 
 
 def test_pages_carry_no_path_of_the_machine_that_built_them(site):

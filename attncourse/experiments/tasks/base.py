@@ -118,7 +118,7 @@ class Task(ABC):
 
         Returns:
             The input of the encoder, ``[B, ...]``, and the targets ``[B, T]``: the index of the
-            right answer for each token, or :data:`IGNORED`.
+            right answer for each token, or ``IGNORED``.
         """
 
     @abstractmethod

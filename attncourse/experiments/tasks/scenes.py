@@ -122,7 +122,7 @@ class DigitScene(_Scenes):
         target: for each of nine items the index of the one it asks for; -1: asked nothing.
         pairs: False: the items are the digits 1 to 9, in this order. True: items i and i + 4
             (i = 0 … 3) show the same digit, drawn anew for each scene, and the last another one.
-        pretraining_steps: gradient steps of the encoder on :class:`NameCell`.
+        pretraining_steps: gradient steps of the encoder on ``NameCell``.
     """
 
     target: tuple[int, ...]
