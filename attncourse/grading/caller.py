@@ -162,6 +162,8 @@ class InProcess:
 
 
 def _copy(value: Value) -> Value:
+    if isinstance(value, list):
+        return list(value)
     # Strides are kept: whether an input is contiguous is part of what a case tests.
     return value.detach().clone() if isinstance(value, Tensor) else value
 

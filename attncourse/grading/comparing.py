@@ -180,6 +180,17 @@ def same(a: Tensor, b: Tensor, tolerance: float = 0.0) -> Tensor:
     )
 
 
+def unchanged(before: Value, after: Value) -> bool:
+    """Whether an input is after the call what it was before."""
+    if isinstance(before, Tensor):
+        return (
+            isinstance(after, Tensor)
+            and (before.dtype, before.shape) == (after.dtype, after.shape)
+            and bool(same(before, after).all())
+        )
+    return bool((tuple(before) if isinstance(before, list) else before) == after)
+
+
 def _difference(value: Tensor, want: Tensor, what: str) -> str | None:
     close = same(value, want, _tolerance(want.dtype))
     if bool(close.all()):
@@ -188,12 +199,15 @@ def _difference(value: Tensor, want: Tensor, what: str) -> str | None:
     if bool(bad.any()):
         at = tuple(bad.nonzero()[0].tolist())
         right = want[at].item()
-        return f"{what} has {value[at].item():.3g} at {list(at)}, where {right:.4g} is wanted"
+        where = f" at {list(at)}" if at else ""
+        return f"{what} has {value[at].item():.3g}{where}, where {right:.4g} is wanted"
     gap = (value.double() - want.double()).abs().masked_fill(close, 0)
     at = tuple((gap == gap.max()).nonzero()[0].tolist())
     off = f"{int((~close).sum())} of {close.numel()} entries are off"
     got, wanted = _apart(value[at].item(), want[at].item())
     differs = f"{what} differs most at {list(at)}: {got} where {wanted} is wanted ({off})"
+    if not at:
+        differs = f"{what} is {got}; {wanted} is wanted"
     if want.dtype == torch.float64 and bool(gap.max() < 1e-5 * want.abs().max()):
         differs += (
             ". Only the first digits are right: something on the way is float32, as "
@@ -239,7 +253,7 @@ def _named(value: object) -> str:
     if isinstance(value, Tensor):
         return f"a tensor of shape {list(value.shape)}"
     if isinstance(value, tuple):
-        return f"a tuple of {len(value)}"
+        return f"a list or tuple of {len(value)}"
     if isinstance(value, Foreign):
         return a_or_an(value.type_name)
     return "None" if value is None else a_or_an(type(value).__name__)

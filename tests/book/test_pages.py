@@ -293,7 +293,10 @@ def test_a_chapter_has_the_rhythm_of_a_chapter(site, where):
     assert headings[-3:] == ends
     assert page.select(".attn-predict")
     assert len(page.select("#in-three-lines ol > li")) == 3
-    assert len(page.select("#check-yourself .attn-self-test")) >= 3
+    source = (ROOT / where).with_suffix(".md").read_text(encoding="utf-8")
+    tests = page.select("#check-yourself .attn-self-test")
+    assert len(tests) == source.count("{self-test}") >= 3
+    assert all(len(test.select(".attn-right")) == 1 for test in tests)
 
 
 def test_pages_carry_no_path_of_the_machine_that_built_them(site):

@@ -1,5 +1,10 @@
-"""The commands of the instructor guide, read from its page and run in a copy of the course."""
+"""The commands of the instructor guide, read from its page and run in a copy of the course.
 
+The guide grades the first problem set. Here every set goes the same way, and the first with more
+students than the guide has.
+"""
+
+import itertools
 import json
 import os
 import re
@@ -18,7 +23,10 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOK = "ps1-similarity/similarity.ipynb"
+NOTEBOOK = "ps1-similarity/similarity.ipynb"  # the one that the guide speaks of
+NOTEBOOKS = sorted(
+    str(path.relative_to(ROOT / "solutions")) for path in ROOT.glob("solutions/*/*.ipynb")
+)
 
 # What a student called `mixed` hands in, and the points that each item then deserves.
 MIXED = {
@@ -72,7 +80,7 @@ def max_cosine_weight(n, temperature=1.0):
 # Students who make the same mistake in every item: what each function does, and what is said to it.
 THROUGHOUT = {
     "returns-none": ("pass", "Your function returns None"),
-    "returns-a-list": ("return [1.0]", "it returned a list"),
+    "returns-a-list": ("return [1.0]", "it returned a list or tuple of 1"),
     "raises": ("raise RuntimeError('boom')", "it stopped with RuntimeError: boom"),
 }
 
@@ -83,6 +91,30 @@ def commands_of_the_guide():
     section = re.search(r"^## Grade a problem set\n(.*?)^## ", guide, re.S | re.M)
     assert section is not None
     return re.findall(r"^```bash\n(.*?)^```", section[1], re.S | re.M)
+
+
+def for_each_set(command):
+    """A command of the guide, once for every problem set if it names one."""
+    if set_of(NOTEBOOK) not in command:
+        return [command]
+    return [
+        command.replace(NOTEBOOK, notebook).replace(set_of(NOTEBOOK), set_of(notebook))
+        for notebook in NOTEBOOKS
+    ]
+
+
+def set_of(notebook):
+    return Path(notebook).parent.name
+
+
+def points_of(notebook):
+    """The points of a problem set: those of the checks, and those that a person gives."""
+    cells = nbformat.read(ROOT / "solutions" / notebook, as_version=4).cells
+    marks = [cell.metadata.get("nbgrader", {}) for cell in cells]
+    return (
+        sum(mark["points"] for mark in marks if mark.get("grade")),
+        sum(mark["points"] for mark in marks if mark.get("task")),
+    )
 
 
 def hand_in(course, student, answers):
@@ -151,12 +183,12 @@ class Server:
     def put(self, path, body):
         return json.loads(self._request(path, "PUT", body))
 
-    def grades(self, student):
+    def grades(self, student, notebook=NOTEBOOK):
         """Every grade of a student's notebook, by cell, as formgrader's own page asks for them."""
-        submitted = "/formgrader/api/submitted_notebooks/ps1-similarity/similarity"
-        [notebook] = [n for n in json.loads(self.get(submitted)) if n["student"] == student]
-        found = json.loads(self.get(f"/formgrader/api/grades?submission_id={notebook['id']}"))
-        return notebook["id"], {grade["name"]: grade for grade in found}
+        submitted = f"/formgrader/api/submitted_notebooks/{notebook.removesuffix('.ipynb')}"
+        [handed_in] = [n for n in json.loads(self.get(submitted)) if n["student"] == student]
+        found = json.loads(self.get(f"/formgrader/api/grades?submission_id={handed_in['id']}"))
+        return handed_in["id"], {grade["name"]: grade for grade in found}
 
     def stop(self):
         if self._process.poll() is None:
@@ -182,7 +214,7 @@ class Walk:
         environment = os.environ | {"PATH": programs, "MPLBACKEND": ""}
         self.server = None
         try:
-            for command in commands_of_the_guide():
+            for command in itertools.chain(*map(for_each_set, commands_of_the_guide())):
                 if command.startswith("jupyter"):
                     self.server = Server(command, self.course, environment, folder / "config")
                     _, grades = self.server.grades("solved")
@@ -197,7 +229,7 @@ class Walk:
                     text=True,
                 )
                 assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-                if command.startswith("mkdir"):
+                if command.startswith("mkdir") and set_of(NOTEBOOK) in command:
                     hand_in(self.course, "mixed", {name: code for name, (_, code) in MIXED.items()})
                     for student, (body, _) in THROUGHOUT.items():
                         # `check = 5` and `display = 5`: a careless name costs no later item.
@@ -211,23 +243,30 @@ class Walk:
         if self.server is not None:
             self.server.stop()
 
-    def scores(self, student):
-        _, grades = self.server.grades(student)
-        return {name: grade["auto_score"] for name, grade in grades.items()}
+    def scores(self, student, notebook=NOTEBOOK):
+        """What the checks gave, by cell."""
+        _, grades = self.server.grades(student, notebook)
+        return {
+            name: grade["auto_score"] for name, grade in grades.items() if name.endswith("_check")
+        }
 
-    def graded_cells(self, student):
-        path = self.course / "autograded" / student / NOTEBOOK
+    def graded_cells(self, student, notebook=NOTEBOOK):
+        path = self.course / "autograded" / student / notebook
         return {
             cell.metadata.nbgrader.grade_id: cell
             for cell in nbformat.read(path, as_version=4).cells
             if cell.metadata.get("nbgrader", {}).get("grade")
         }
 
-    def totals(self):
+    def totals(self, notebook=NOTEBOOK):
         header, *rows = (self.course / "grades.csv").read_text().splitlines()
         names = header.split(",")
         table = [dict(zip(names, row.split(","), strict=True)) for row in rows]
-        return {row["student_id"]: (float(row["score"]), float(row["max_score"])) for row in table}
+        return {
+            row["student_id"]: (float(row["score"]), float(row["max_score"]))
+            for row in table
+            if row["assignment"] == set_of(notebook)
+        }
 
 
 @pytest.fixture(scope="module")
@@ -243,33 +282,36 @@ def test_the_guide_has_every_step():
         assert step in commands
 
 
-def test_generating_changes_nothing_that_is_committed(walk):
-    assert (walk.course / "exercises" / NOTEBOOK).read_bytes() == (
-        ROOT / "exercises" / NOTEBOOK
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_generating_changes_nothing_that_is_committed(walk, notebook):
+    assert (walk.course / "exercises" / notebook).read_bytes() == (
+        ROOT / "exercises" / notebook
     ).read_bytes()
 
 
-def test_the_untouched_notebook_scores_zero(walk):
-    scores = walk.scores("untouched")
-    assert scores.pop("raw_is_enough") is None
-    assert set(scores.values()) == {0.0}
-    assert walk.totals()["untouched"] == (0.0, 20.0)
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_the_untouched_notebook_scores_zero(walk, notebook):
+    assert set(walk.scores("untouched", notebook).values()) == {0.0}
+    assert walk.totals(notebook)["untouched"] == (0.0, sum(points_of(notebook)))
 
 
-def test_the_untouched_notebook_runs_to_its_end_and_says_what_to_do(walk):
-    for cell in walk.graded_cells("untouched").values():
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_the_untouched_notebook_runs_to_its_end_and_says_what_to_do(walk, notebook):
+    for cell in walk.graded_cells("untouched", notebook).values():
         verdict, score = cell.outputs
         assert "There is no answer here yet" in verdict.data["text/plain"]
         assert score.data["text/plain"] == "0.0"
 
 
-def test_the_solution_scores_full_marks(walk):
-    _, grades = walk.server.grades("solved")
-    assert grades.pop("raw_is_enough")["manual_score"] == 2.5
-    assert {name: g["auto_score"] for name, g in grades.items()} == {
-        name: g["max_score"] for name, g in grades.items()
-    }
-    assert walk.totals()["solved"] == (19.5, 20.0)
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_the_solution_scores_full_marks(walk, notebook):
+    by_the_checks, by_a_person = points_of(notebook)
+    assert sum(walk.scores("solved", notebook).values()) == by_the_checks
+    written = 2.5 if notebook == NOTEBOOK else 0  # as entered in the formgrader, below 3
+    assert walk.totals(notebook)["solved"] == (
+        by_the_checks + written,
+        by_the_checks + by_a_person,
+    )
 
 
 def test_right_and_wrong_answers_score_what_they_deserve(walk):
@@ -316,11 +358,17 @@ def test_the_grader_sees_the_mark_scheme(walk):
     assert "Smallest repair" in page
 
 
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_every_student_has_a_page_of_feedback(walk, notebook):
+    for student in ("untouched", "solved"):
+        page = (walk.course / "feedback" / student / notebook).with_suffix(".html")
+        assert f"Problem set {set_of(notebook)[2]}" in page.read_text(encoding="utf-8")
+
+
 def test_the_feedback_shows_the_hint(walk):
     for student in ("untouched", "solved", "mixed"):
         page = (walk.course / "feedback" / student / NOTEBOOK).with_suffix(".html")
         text = page.read_text(encoding="utf-8")
-        assert "Problem set 1" in text
         hint = "A row that may attend to nothing became NaN"
         assert (hint in text) == (student == "mixed")
 

@@ -1,7 +1,5 @@
 """The items prove themselves: right answers pass, and every misconception is named as itself."""
 
-from itertools import pairwise
-
 import pytest
 import torch
 from grading import answers
@@ -148,12 +146,13 @@ def test_a_drawn_mask_allows_and_forbids_something_in_every_row():
 
 def test_sizes_of_a_batch_all_differ():
     """Two equal sizes would hide a swapped axis."""
-    names = ("a batch", "a batch of scores", "a batch against itself")
-    looked_at = []
+    maps = {"ps2.violations", "ps2.stationary", "ps2.attends_to_itself"}  # [..., T, T] by nature
+    without = {"ps1.max_cosine_weight", "ps2.cycle_bound", "ps3.train_cycle"}
+    looked_at = set()
     for item in ITEMS.values():
         for case in item.cases(Draw(0)):
-            if case.name in names:
-                looked_at.append(item.id)
-                sizes = sorted(case.args[0].shape)
-                assert all(a < b for a, b in pairwise(sizes)), (item.id, sizes)
-    assert looked_at == [item_id for item_id in ITEMS if item_id != "ps1.max_cosine_weight"]
+            if "a batch" in case.name:
+                looked_at.add(item.id)
+                sizes = case.args[0].shape[: -1 if item.id in maps else None]
+                assert len(set(sizes)) == len(sizes), (item.id, case.name, sizes)
+    assert ITEMS.keys() - looked_at == without & ITEMS.keys()

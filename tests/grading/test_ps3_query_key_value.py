@@ -1,0 +1,69 @@
+"""Problem set 3 grades what the course teaches: its modes, its circle, its idea of a right head."""
+
+import pytest
+import torch
+from grading import answers
+
+from attncourse.attention import SelfAttention
+from attncourse.circuits import symmetry
+from attncourse.grading import check, items
+from attncourse.grading.declaring import Draw
+
+TRAIN = items()["ps3.train_cycle"]
+
+
+def language(seed):
+    """Tokens and targets that a student's function is given, and what is kept from it."""
+    [case] = TRAIN.cases(Draw(TRAIN.id, seed))
+    return case.args, case.withheld
+
+
+@pytest.mark.parametrize("projections", ["raw", "shared", "tied_qk", "tied_kv", "separate"])
+def test_a_mode_is_what_the_course_calls_by_that_name(projections):
+    torch.manual_seed(0)
+    x, weights = torch.randn(2, 5, 7), {r: (torch.randn(3, 7), torch.randn(3)) for r in "qkv"}
+    d_k = None if projections == "raw" else 3
+    layer = SelfAttention(7, projections=projections, d_k=d_k, bias=d_k is not None)
+    if projections != "raw":
+        own = {"shared": "q", "tied_qk": "qv", "tied_kv": "qk", "separate": "qkv"}[projections]
+        with torch.no_grad():
+            layer.in_proj.weight.copy_(torch.cat([weights[role][0] for role in own]))
+            layer.in_proj.bias.copy_(torch.cat([weights[role][1] for role in own]))
+            layer.out_proj.weight.copy_(torch.eye(7, 3))  # shows the head's three features first
+    graded = items()["ps3.self_attention"].reference
+    given = [part for role in "qkv" for part in weights[role]]
+    output = graded(x, projections, *given)
+    assert torch.allclose(output, layer(x)[..., : output.shape[-1]], atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_token_seeks_another_one_s_payload_and_is_never_sought_by_it(seed):
+    _, fresh = language(seed)
+    itself = torch.arange(3).expand_as(fresh.sought)
+    assert fresh.targets.equal(fresh.payloads.gather(1, fresh.sought))
+    assert (fresh.sought != itself).all()
+    assert (fresh.sought.gather(1, fresh.sought) != itself).all()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_plain_loop_learns_any_language(seed):
+    plain_loop = answers.RIGHT[TRAIN.id][0]
+    assert check(TRAIN.id, plain_loop, seed=seed).passed
+
+
+def test_weights_that_were_learned_in_one_language_earn_nothing_in_another():
+    known, _ = language(0)
+    weights = TRAIN.reference(*known)
+    assert check(TRAIN.id, lambda tokens, targets: weights, seed=0).passed
+    assert check(TRAIN.id, lambda tokens, targets: weights, seed=1).fraction == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_head_with_symmetric_scores_earns_little_and_is_told_why(seed):
+    [shared] = [m for m in TRAIN.misconceptions if m.name == "one matrix for query and key"]
+    known, _ = language(seed)
+    W_q, W_k, _ = shared.programs[0](*known)
+    assert symmetry(W_q, W_k) == pytest.approx(1)
+    verdict = check(TRAIN.id, shared.programs[0], seed=seed)
+    assert 0 < verdict.fraction < 0.5
+    assert "two wishes at most" in verdict.hint
