@@ -81,7 +81,15 @@ def _settings_of_our_own() -> Iterator[None]:
     dtype = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
     try:
-        with one_thread(), torch.device("cpu"), warnings.catch_warnings():
+        with (
+            one_thread(),
+            torch.device("cpu"),
+            # What is computed here is kept for later checks, so it must not be made in bfloat16
+            # or without gradients because the cell stands under autocast or inference_mode.
+            torch.autocast("cpu", enabled=False),
+            torch.inference_mode(False),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:
@@ -269,7 +277,12 @@ class _Judgement:
             return None, plain
         for misconception in self._item.misconceptions:
             for case, outcome in zip(self._cases, self._outcomes, strict=True):
-                if isinstance(outcome, Returned) and _shows(misconception, outcome, case):
+                # A result that only a habit spoilt shows no misconception: it is right.
+                if (
+                    isinstance(outcome, Returned)
+                    and any(trial.outcome is outcome for trial in failed)
+                    and _shows(misconception, outcome, case)
+                ):
                     return misconception.name, misconception.sentence
         return None, _describe(failed[0])
 

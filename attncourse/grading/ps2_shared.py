@@ -75,6 +75,18 @@ class SharedScores:
             also=[lambda x, W: (q := x @ W.mT) @ q.t() / W.shape[0] ** 0.5],
         ),
         wrong(
+            "leading dimensions are not free",
+            lambda x, W: (q := x @ W.mT) @ q.transpose(1, 2) / W.shape[0] ** 0.5,
+            "Your function works for three dimensions, [B, T, D], and not for others. Count the "
+            "axes from the end: `.mT` or .transpose(-2, -1), and `@`, which takes any leading "
+            "dimensions, in place of bmm.",
+            also=[
+                lambda x, W: torch.bmm(q := x @ W.mT, q.transpose(1, 2)) / W.shape[0] ** 0.5,
+                lambda x, W: torch.bmm(q := x @ W.mT, q.mT) / W.shape[0] ** 0.5,
+                lambda x, W: torch.einsum("bik,bjk->bij", q := x @ W.mT, q) / W.shape[0] ** 0.5,
+            ],
+        ),
+        wrong(
             "no division by √d_k",
             lambda x, W: _dots(x @ W.mT),
             "The √d_k is missing. A dot product of two projected tokens has d_k terms, so it grows "
@@ -95,8 +107,9 @@ class SharedScores:
         wrong(
             "divided by √T",
             lambda x, W: _dots(x @ W.mT) / x.shape[-2] ** 0.5,
-            "You divide by the root of the number of tokens. What makes a dot product grow is the "
-            "number of its terms, d_k: W.shape[0].",
+            "You divide by the root of how many tokens, or sequences, there are. What makes a dot "
+            "product grow is the number of its terms, d_k: W.shape[0].",
+            also=[lambda x, W: _dots(x @ W.mT) / len(x) ** 0.5],
         ),
         wrong(
             "multiplied by √d_k",
@@ -264,6 +277,7 @@ class LearnedDistance:
             lambda x, W: _squared_distances(x @ W.mT).sqrt(),
             "You return the distance. The squared distance is wanted: it is the one that equals "
             "s_ii + s_jj − 2 s_ij, and its gradient exists even where two tokens coincide.",
+            also=[lambda x, W: torch.cdist(q := x @ W.mT, q)],
         ),
         wrong(
             "squared once too often",
@@ -577,6 +591,16 @@ class Violations:
             also=[lambda weights: _share(~torch.isclose(weights, weights.mT), weights.dtype)],
         ),
         wrong(
+            "the diagonal of the wrong axes",
+            lambda weights: _share(
+                _cross(w := weights.double())
+                > 1.00001 * (d := w.diagonal()).unsqueeze(-1) * d.unsqueeze(-2),
+                weights.dtype,
+            ),
+            "`.diagonal()` takes the first two axes. In a batch those are not the two of the map: "
+            "name them, .diagonal(dim1=-2, dim2=-1).",
+        ),
+        wrong(
             "one number for the whole batch",
             lambda weights: _share(_violated(weights.double()), weights.dtype).mean(),
             "You average over the batch. Every map has a share of its own: [..., T, T] -> [...].",
@@ -672,14 +696,20 @@ class Stationary:
         wrong(
             "steps that never arrive",
             lambda scores: scores.softmax(-1).matrix_power(100)[..., 0, :],
-            "You let the walk run. That works as long as it gets about; with scores in the "
-            "thousands it hardly ever leaves where it is, and no number of steps is enough. "
-            "π_i ∝ Σ_j e^{s_ij} needs no steps.",
+            "You let the walk run, or ask for the eigenvector. That works as long as the walk gets "
+            "about. With scores in the thousands it hardly ever leaves where it is: no number of "
+            "steps is enough, and several eigenvalues round to 1, so that chance decides. "
+            "π_i ∝ Σ_j e^{s_ij} needs neither.",
             also=[
+                lambda scores: _to_one(_eigenvector(scores.softmax(-1).mT)),
                 lambda scores: scores.softmax(-1).matrix_power(100).mean(-2),
                 lambda scores: scores.softmax(-1).matrix_power(1000)[..., 0, :],
                 lambda scores: scores.softmax(-1).matrix_power(1000).mean(-2),
                 lambda scores: scores.softmax(-1).matrix_power(1024)[..., 0, :],
+                lambda scores: scores.softmax(-1).matrix_power(50)[..., 0, :],
+                lambda scores: scores.softmax(-1).matrix_power(50).mean(-2),
+                lambda scores: scores.softmax(-1).matrix_power(200)[..., 0, :],
+                lambda scores: scores.softmax(-1).matrix_power(500)[..., 0, :],
             ],
         ),
         wrong(
@@ -878,6 +908,25 @@ class AttendsToItself:
             ),
             "You ask that the token get more than every other. The task asks that no other get "
             "more, so a tie counts: ≥ in place of >.",
+        ),
+        wrong(
+            "the diagonal of the wrong axes",
+            lambda weights: (weights.diagonal() >= weights.amax(-1)).to(weights.dtype).mean(-1),
+            "`.diagonal()` takes the first two axes, and torch.diag wants no batch at all. In a "
+            "batch the map is the last two axes: name them, .diagonal(dim1=-2, dim2=-1).",
+            also=[
+                lambda weights: (
+                    (torch.diag(weights) >= weights.amax(-1)).to(weights.dtype).mean(-1)
+                ),
+            ],
+        ),
+        wrong(
+            "pairs counted instead of queries",
+            lambda weights: (
+                (weights <= _diagonal(weights).unsqueeze(-1)).to(weights.dtype).mean((-2, -1))
+            ),
+            "You count pairs with A_ij ≤ A_ii. A query counts only if that holds for every key "
+            "j: one .all(-1), or a comparison with the largest weight of the row, comes first.",
         ),
         wrong(
             "more than half",

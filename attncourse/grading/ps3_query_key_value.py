@@ -114,9 +114,12 @@ class Attend:
                 (_scores(q, k) + _additive(mask, q)).softmax(-1).nan_to_num(0) @ v
             ),
             "The output is right, the gradient is not. Where a query may attend to nothing, you "
-            "take the softmax of a row of −∞ and replace the NaN afterwards; on the way back the "
-            "softmax multiplies by that NaN. `.masked_fill` before and after the softmax stops it.",
+            "take the softmax of a row of −∞ and replace the NaN afterwards; on the way back it is "
+            "multiplied by all the same. `.masked_fill` before and after the softmax stops it.",
             also=[
+                lambda q, k, v, mask=None: (
+                    _forbid(_scores(q, k), mask).softmax(-1) @ v
+                ).nan_to_num(0),
                 lambda q, k, v, mask=None: (
                     (_scores(q, k) + _additive(mask, q)).softmax(-1) @ v
                 ).nan_to_num(0),
@@ -484,6 +487,17 @@ class QKCircuit:
             ],
         ),
         wrong(
+            "exactly one leading dimension",
+            lambda W_q, W_k: W_q.transpose(1, 2) @ W_k,
+            "Your function wants exactly one leading dimension. There is none for a single head, "
+            "and there are two for layers of heads: count the axes from the end, W_q.mT @ W_k.",
+            also=[
+                lambda W_q, W_k: torch.bmm(W_q.transpose(1, 2), W_k),
+                lambda W_q, W_k: torch.bmm(W_q.mT, W_k),
+                lambda W_q, W_k: torch.einsum("haq,hak->hqk", W_q, W_k),
+            ],
+        ),
+        wrong(
             "query and key swapped",
             lambda W_q, W_k: W_k.mT @ W_q,
             "This is Mᵀ. Row i of M belongs to feature i of the token that asks, so the query's "
@@ -597,7 +611,28 @@ class Factor:
             lambda M, d_k: _factor(M, d_k, rows=lambda Vh: Vh[..., :d_k].mT),
             "You take columns of what torch.linalg.svd returns third. That is Vh, the transpose "
             "already: its first d_k rows belong to the largest singular values.",
-            also=[lambda M, d_k: _factor(M, d_k, rows=lambda Vh: Vh.mT[..., :d_k, :])],
+            also=[
+                lambda M, d_k: _factor(M, d_k, rows=lambda Vh: Vh.mT[..., :d_k, :]),
+                lambda M, d_k: _factor(M, d_k, 1.0, 0.0, rows=lambda Vh: Vh.mT[..., :d_k, :]),
+                lambda M, d_k: _factor(M, d_k, 0.0, 1.0, rows=lambda Vh: Vh.mT[..., :d_k, :]),
+                lambda M, d_k: _factor(M, d_k, 1.0, 0.0, rows=lambda Vh: Vh[..., :d_k].mT),
+                lambda M, d_k: _factor(M, d_k, 0.0, 1.0, rows=lambda Vh: Vh[..., :d_k].mT),
+            ],
+        ),
+        wrong(
+            "the singular values along the wrong axis",
+            lambda M, d_k: (
+                (USV := torch.linalg.svd(M, full_matrices=False)).U[..., :d_k].mT,
+                USV.S[..., :d_k] * USV.Vh[..., :d_k, :],
+            ),
+            "`S[:d_k] * Vh[:d_k]` multiplies the columns of Vh, one after the other. A singular "
+            "value belongs to a whole row of it: S[..., :d_k, None] * Vh[..., :d_k, :].",
+            also=[
+                lambda M, d_k: (
+                    (USV := torch.linalg.svd(M, full_matrices=False)).U[..., :d_k].mT,
+                    USV.S[..., None, :d_k] * USV.Vh[..., :d_k, :],
+                ),
+            ],
         ),
         wrong(
             "U is not transposed",
@@ -792,7 +827,10 @@ class Regauge:
                 lambda W_q, W_k, A: (
                     A @ W_q,
                     torch.linalg.inv(A).permute(*reversed(range(A.ndim))) @ W_k,
-                )
+                ),
+                lambda W_q, W_k, A: (A @ W_q, torch.linalg.inv(A.T) @ W_k),
+                lambda W_q, W_k, A: (A @ W_q, torch.linalg.solve(A.T, W_k)),
+                lambda W_q, W_k, A: (A @ W_q, torch.linalg.inv(A).t() @ W_k),
             ],
         ),
         wrong(
@@ -863,6 +901,7 @@ class Regauge:
             lambda W_q, W_k, A: (A @ W_q, (1 / A).mT @ W_k),
             "`1 / A` and `A ** -1` invert every entry by itself. The inverse of the matrix is "
             "torch.linalg.inv(A); torch.linalg.solve(A.mT, W_k) has it in one step.",
+            also=[lambda W_q, W_k, A: (A @ W_q, (1 / A) @ W_k)],
         ),
         wrong(
             "the circuit instead of the pair",
@@ -974,6 +1013,20 @@ class Symmetry:
                     _inner(M := W_q.mT @ W_k, M.mT) / torch.linalg.matrix_norm(M, ord=1).square()
                 ),
             ],
+        ),
+        wrong(
+            "one norm for all heads",
+            lambda W_q, W_k: _inner(M := W_q.mT @ W_k, M.mT) / M.square().sum(),
+            "You divide every head by the norm of all of them together: M.norm() and "
+            "torch.linalg.norm(M) run over all axes. Each head has a norm of its own, over the "
+            "last two: M.square().sum((-2, -1)).",
+        ),
+        wrong(
+            "a matrix product",
+            lambda W_q, W_k: ((M := W_q.mT @ W_k) @ M.mT).sum((-2, -1)) / _inner(M, M),
+            "`@` multiplies matrices, and the sum of that is another one. ⟨M, Mᵀ⟩ goes entry by "
+            "entry, M * M.mT; of M @ M it is the trace, not the sum.",
+            also=[lambda W_q, W_k: ((M := W_q.mT @ W_k) @ M).sum((-2, -1)) / _inner(M, M)],
         ),
         wrong(
             "the diagonal alone",
@@ -1143,6 +1196,20 @@ class SelfAttention:
             ],
         ),
         wrong(
+            "a tied pair takes the third along",
+            lambda x, mode, *weights: _head(x, "shared" if "tied" in mode else mode, *weights),
+            "You make all three one where only two are: in `tied_qk` the value keeps W_v, in "
+            "`tied_kv` the query keeps W_q. All three are one in `shared` alone.",
+            also=[
+                lambda x, mode, *weights: _head(
+                    x, "shared" if mode == "tied_qk" else mode, *weights
+                ),
+                lambda x, mode, *weights: _head(
+                    x, "shared" if mode == "tied_kv" else mode, *weights
+                ),
+            ],
+        ),
+        wrong(
             "shared keeps a value of its own",
             lambda x, mode, *weights: _head(x, "tied_qk" if mode == "shared" else mode, *weights),
             "In `shared` your value still has its own matrix; that mode is `tied_qk`. Shared means "
@@ -1212,6 +1279,27 @@ class SelfAttention:
             ),
             "The bias of the query is missing. It is no constant in the scores: b_q · k_j differs "
             "from key to key. (It is the key's bias that changes no weight.)",
+        ),
+        wrong(
+            "the bias of the key is dropped",
+            lambda x, mode, W_q, b_q, W_k, b_k, W_v, b_v: _head(
+                x, mode, W_q, b_q, W_k, 0 * b_k, W_v, b_v
+            ),
+            "The bias of the key is missing. As a key's it changes no weight, but in `tied_kv` the "
+            "key is the value too, and there it comes through in full.",
+        ),
+        wrong(
+            "query and key swapped",
+            lambda x, mode, *weights: _asked_by_the_key(*_parts(x, mode, *weights)),
+            "You compute key @ query.mT. A row of the scores belongs to the token that asks: "
+            "query @ key.mT.",
+            also=[
+                lambda x, mode, *weights: (
+                    _asked_by_the_key(*_parts(x, mode, *weights))
+                    if mode == "separate"
+                    else _head(x, mode, *weights)
+                ),
+            ],
         ),
         wrong(
             "the value is not projected",
@@ -1343,6 +1431,10 @@ def _parts(
     }[mode]
 
 
+def _asked_by_the_key(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return _attention(k, q, v)
+
+
 def _head(
     x: Tensor,
     mode: str,
@@ -1389,6 +1481,7 @@ class _Seen:
     """How trained weights do with sequences that they have never met."""
 
     def __init__(self, result: tuple[Tensor, Tensor, Tensor], fresh: _Language) -> None:
+        _insist_that_they_fit(result)
         tokens = fresh.tokens.double()
         W_q, W_k, W_v = (W.double() for W in result)
         scores, values = _scores(tokens @ W_q.mT, tokens @ W_k.mT), tokens @ W_v.mT
@@ -1410,6 +1503,7 @@ def _right(
     result: tuple[Tensor, Tensor, Tensor], tokens: Tensor, targets: Tensor, *, masked: bool = False
 ) -> float:
     """How many payloads the head finds in these sequences, as a share; maybe never its own."""
+    _insist_that_they_fit(result)
     query, key, value = (tokens.double() @ W.double().mT for W in result)
     mask = ~torch.eye(3, dtype=torch.bool) if masked else None
     return _share(attend(query, key, value, mask=mask).argmax(-1) == targets)
@@ -1454,7 +1548,9 @@ class TrainCycle:
             "of each nn.Linear.",
             also=[lambda tokens, targets: nn.Linear(_D, 8)],
             shows=lambda result, case: any(
-                isinstance(part, Foreign) and "." in part.type_name
+                isinstance(part, Foreign)
+                and "." in part.type_name
+                and not part.type_name.startswith("numpy.")
                 for part in (result if isinstance(result, tuple) else (result,))
             ),
         ),
@@ -1633,6 +1729,12 @@ def _misfit(result: Any) -> str | None:
     return None
 
 
+def _insist_that_they_fit(result: Any) -> None:
+    # Millions of rows would fill the memory, and of complex weights any comparison misleads.
+    if misfit := _misfit(result):
+        raise ValueError(misfit)
+
+
 def _swapped(W_q: Tensor, W_k: Tensor, W_v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return W_k, W_q, W_v
 
@@ -1718,6 +1820,12 @@ class CannotCarry:
                 lambda x, W: x @ (V := torch.linalg.svd(W).Vh[len(W) :]).mT @ V,
                 lambda x, W: x - x @ (V := torch.linalg.svd(W, full_matrices=False).Vh).mT @ V,
             ],
+        ),
+        wrong(
+            "directions of the kernel have no gradient",
+            lambda x, W: x @ (V := torch.linalg.svd(W).Vh[torch.linalg.matrix_rank(W) :]).mT @ V,
+            "The values are right, the gradient of W is not: torch counts those rows of Vh that "
+            "have no singular value as constants. Take off what is carried instead: x − W⁺ W x.",
         ),
         wrong(
             "the gradient is cut",

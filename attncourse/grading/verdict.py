@@ -80,7 +80,8 @@ class Verdict:
         )
         tried = (
             f'<details><summary style="{_SUMMARY}">{self._tally}</summary>'
-            f'<table style="border-collapse:collapse;margin:.4em 0 0">{rows}</table></details>'
+            f'<table style="border-collapse:collapse;margin:.4em 0 0;color:inherit">{rows}</table>'
+            "</details>"
         )
         said = (
             f'<details><summary style="{_SUMMARY}">Your function also printed or warned; it '

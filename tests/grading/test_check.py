@@ -598,3 +598,18 @@ def test_a_mistake_that_would_show_elsewhere_too_is_not_the_diagnosis():
     assert failed == ["a mask for each image", "scores in the thousands, all negative", "gradients"]
     assert verdict.misconception is None
     assert "a mask for each image" in verdict.hint
+
+
+@pytest.mark.parametrize(
+    "context", [lambda: torch.autocast("cpu"), torch.inference_mode, torch.no_grad]
+)
+def test_what_surrounds_a_check_changes_neither_it_nor_the_next_one(context):
+    """References are kept for the next check, so the first one must not taint them."""
+
+    def answer(x, W):
+        return (x @ W.mT) @ (x @ W.mT).mT / W.shape[0] ** 0.5
+
+    seed = context  # none that another test has used: nothing is kept for it yet
+    with context():
+        assert check("ps2.shared_scores", answer, seed=seed).passed
+    assert check("ps2.shared_scores", answer, seed=seed).passed

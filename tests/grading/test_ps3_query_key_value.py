@@ -67,3 +67,30 @@ def test_a_head_with_symmetric_scores_earns_little_and_is_told_why(seed):
     verdict = check(TRAIN.id, shared.programs[0], seed=seed)
     assert 0 < verdict.fraction < 0.5
     assert "two wishes at most" in verdict.hint
+
+
+def test_a_right_head_that_spoilt_its_input_is_told_that_and_nothing_else():
+    def answer(tokens, targets):
+        weights = answers.RIGHT[TRAIN.id][0](tokens, targets)
+        tokens.mul_(2)
+        return weights
+
+    verdict = check(TRAIN.id, answer)
+    assert 0 < verdict.fraction < 1
+    assert verdict.misconception is None
+    assert "has changed afterwards" in verdict.hint
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2_000_000])
+def test_weights_that_do_not_fit_are_told_so_and_not_multiplied_out(rows):
+    verdict = check(TRAIN.id, lambda tokens, targets: (torch.ones(1, 24).expand(rows, 24),) * 3)
+    assert verdict.score == 0
+    assert verdict.misconception is None
+    assert "three matrices that fit one another" in verdict.hint
+
+
+def test_arrays_are_not_taken_for_layers():
+    arrays = tuple(torch.ones(rows, 24).numpy() for rows in (8, 8, 10))
+    verdict = check(TRAIN.id, lambda tokens, targets: arrays)
+    assert verdict.misconception is None
+    assert "numpy.ndarray" in verdict.hint

@@ -91,7 +91,7 @@ function render({ model, el }) {
   const radios = names.map((name) => h("input", {
     type: "radio", name: "head", value: name, onchange: () => change("head", name),
   }));
-  const slider = traitSlider(model, "t", "t in S + t\u2009A", { min: -1, max: 1, step: 0.05 }, () => announce.later());
+  const slider = traitSlider(model, "t", "how much of A: t", { min: -1, max: 1, step: 0.05 }, () => announce.later());
   slider.node.classList.add("wide");
   const goTo = (t, text) =>
     h("button", { type: "button", onclick: () => change("t", t) }, text);
@@ -155,7 +155,8 @@ function render({ model, el }) {
     note.textContent = {
       0: "the scores of one shared matrix are symmetric too, and positive semi-definite besides",
       [-1]: "whoever was asked now asks",
-    }[t] ?? "";
+    }[t] ?? (scores.every((row, i) => row.every((x) => x <= row[i])) ?
+      "each class scores highest with itself, which the arrows and the choices leave out" : "");
     const swapped = combine(scores, (there, back) => back);
     const symmetryNow = frobenius(scores, swapped) / (frobenius(scores, scores) || 1);
     show(symmetry, symmetryNow, signed(symmetryNow, 2));

@@ -25,6 +25,31 @@ function preferred(row, i) {
   return best;
 }
 
+/**
+ * Put each label on the first of its places that is free, or else on the least crowded one.
+ * `labels` are `{ text, at, places }`: places are offsets `[dx, dy, anchor]` from `at`, in pixels
+ * of the picture; `marks` are the points that no label should cover.
+ */
+function putLabels(labels, marks) {
+  const half = 8; // of a mark's width and height
+  const taken = marks.map(([x, y]) => [x - half, y - half, x + half, y + half]);
+  const overlap = (a, b) => Math.max(0, Math.min(a[2], b[2]) - Math.max(a[0], b[0])) *
+    Math.max(0, Math.min(a[3], b[3]) - Math.max(a[1], b[1]));
+  for (const { text, at: [x, y], places } of labels.filter((label) => label.text.textContent)) {
+    const width = 6.3 * text.textContent.length;
+    const tried = places.map(([dx, dy, anchor]) => {
+      const left = x + dx - { start: 0, middle: width / 2, end: width }[anchor];
+      const box = [left, y + dy - 11, left + width, y + dy + 3];
+      const outside = Math.max(0, -box[0], box[2] - SIDE);
+      const crowded = taken.reduce((sum, other) => sum + overlap(box, other), 20 * outside);
+      return { box, crowded, x: x + dx, y: y + dy, anchor };
+    });
+    const best = tried.reduce((a, b) => (b.crowded < a.crowded - 1 ? b : a));
+    taken.push(best.box);
+    fill(text, { x: best.x, y: best.y, "text-anchor": best.anchor }, []);
+  }
+}
+
 function render({ model, el }) {
   const [tokens, labels, features, limit] =
     ["tokens", "labels", "features", "limit"].map((trait) => model.get(trait));
@@ -174,9 +199,6 @@ function render({ model, el }) {
     dots.forEach(({ node, trail, text }, k) => {
       put(node, q[k]);
       join(trail, tokens[k], q[k]);
-      const [x, y] = place(q[k]);
-      text.setAttribute("x", x);
-      text.setAttribute("y", y + (q[k][1] < 0 ? 20 : -10));
       text.textContent = "";
     });
     // Where tokens fall together, one of them carries the names of all.
@@ -185,18 +207,29 @@ function render({ model, el }) {
       dots[first].text.append(dots[first].text.textContent ? `, ${label}` : label);
     });
     join(step, q[i], q[j]);
-    handles.forEach(({ node, arm, text }, c) => {
+    handles.forEach(({ node, arm }, c) => {
       const image = column(W, c);
       put(node, image);
       join(arm, [0, 0], image);
-      const [x, y] = place(image);
-      const outward = x >= SIDE / 2;
-      text.setAttribute("x", x + (outward ? 12 : -12));
-      text.setAttribute("y", y + 4);
-      text.setAttribute("text-anchor", outward ? "start" : "end");
       node.setAttribute("aria-valuenow", image[0]);
       node.setAttribute("aria-valuetext", `at ${image.map((w) => signed(w, 2)).join(", ")}`);
     });
+    const sides = ([x, y], [below, right]) => {
+      const [low, high] = [[0, below, "middle"], [0, -10, "middle"]];
+      const [after, before] = [[right, 4, "start"], [-right, 4, "end"]];
+      const [across, along] = [x >= 0 ? [after, before] : [before, after], y < 0 ? [low, high] : [high, low]];
+      return { across, along };
+    };
+    putLabels([
+      ...dots.map(({ text }, k) => {
+        const { across, along } = sides(q[k], [20, 10]);
+        return { text, at: place(q[k]), places: [...along, ...across] };
+      }),
+      ...handles.map(({ text }, c) => {
+        const { across, along } = sides(column(W, c), [22, 12]);
+        return { text, at: place(column(W, c)), places: [...across, ...along] };
+      }),
+    ], [...q, ...handles.map((_, c) => column(W, c))].map(place));
     entries.forEach((row, r) => row.forEach((data, c) => show(data, W[r][c], signed(W[r][c], 2))));
 
     const largest = Math.max(...scores.flat().map(Math.abs)) || 1;
@@ -211,7 +244,12 @@ function render({ model, el }) {
 
     const others = best.flatMap((b, k) => (b === k ? [] : [`${labels[k]} prefers ${labels[b]}`]));
     show(selfWins, n - others.length, String(n - others.length));
-    exceptions.textContent = others.length ? others.join(", ") : "everyone prefers itself";
+    const ties = scores.filter((row, a) => best[a] === a &&
+      row.some((score, b) => b !== a && score > row[a] - 1e-9)).length;
+    exceptions.textContent = [
+      others.length ? others.join(", ") : ties ? "nobody prefers another" : "everyone prefers itself",
+      ...(ties ? [`ties in ${ties} ${ties === 1 ? "row" : "rows"}, which count for self`] : []),
+    ].join("; ");
     const prefers = (a, b) => scores[a][b] > scores[a][a] + 1e-9;
     const both = pairs.filter(([a, b]) => prefers(a, b) && prefers(b, a)).length;
     show(mutual, both, String(both));

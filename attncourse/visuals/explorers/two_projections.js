@@ -59,7 +59,7 @@ function plane(handles) {
         fill(shaft, { x2: x, y2: y }, []);
         tip.setAttribute("transform", `translate(${x} ${y})`);
         // A key's letter stands outside of its ring, in which a query's square may come to lie.
-        const [left, top] = kind === "q" ? [x, y] : at(degrees, size * UNIT + 20);
+        const [left, top] = kind === "q" ? [x, y] : at(degrees, size * UNIT + 19.5);
         fill(initial, { x: left, y: top }, []);
       });
       picture.setAttribute("aria-label",
@@ -204,7 +204,7 @@ function render({ model, el }) {
     // With itself in view a token can only lose weight, and one matrix makes s_ii + s_jj at least
     // 2 s_ij: then not even the log 2 of symmetric scores is within reach.
     floor.textContent = visible
-      ? "one shared matrix: at least log 3 = 1.099" : "symmetric scores: at least log 2 = 0.693";
+      ? "one shared matrix: at least log\u00a03\u00a0=\u00a01.099" : "symmetric scores: at least log\u00a02\u00a0=\u00a00.693";
     const [there, back] = [scores[0][1], scores[1][0]];
     const symmetric = Math.abs(there - back) < 1e-9;
     mirror.textContent = symmetric ? "its own mirror image" : "not symmetric";
