@@ -11,7 +11,6 @@ import functools
 import io
 import linecache
 import logging
-import numbers
 import os
 import random
 import sysconfig
@@ -20,7 +19,7 @@ import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Protocol, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -28,17 +27,11 @@ from torch import Tensor
 
 from attncourse import attention, circuits, feature_maps
 from attncourse.grading.declaring import items
-
-Value: TypeAlias = Any
-"""What may cross to another process: a tensor, a number, a string, None, a `Foreign`, or a flat
-tuple of these."""
+from attncourse.grading.values import Value, copied, plain
 
 # Bound here: a notebook that assigns to one of these does not change how a result is read.
 _without_overrides = torch._C.DisableTorchFunctionSubclass
 _as_subclass = torch.Tensor.as_subclass
-_detach = torch.Tensor.detach
-_clone = torch.Tensor.clone
-_to = torch.Tensor.to
 _gradients = torch.autograd.grad
 _generator = torch.default_generator
 
@@ -47,16 +40,8 @@ _LIBRARIES = tuple(
     for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
 _OUR_CODE = os.path.realpath(os.path.dirname(os.path.dirname(__file__))) + os.sep
-_MOST_ENTRIES = 16  # of a tuple
 _MOST_TEXT = 2_000  # characters that are kept of what a function printed
 _MOST_MESSAGE = 300  # and of an error's message
-
-
-@dataclass(frozen=True)
-class Foreign:
-    """Something that is neither a tensor nor plain data, by its type alone."""
-
-    type_name: str
 
 
 @dataclass(frozen=True)
@@ -134,8 +119,8 @@ class InProcess:
     def _call(
         self, args: Sequence[Value], kwargs: Mapping[str, Value], cotangent: Tensor | None
     ) -> Outcome:
-        given = [_copy(value) for value in args]
-        named = {name: _copy(value) for name, value in kwargs.items()}
+        given = [copied(value) for value in args]
+        named = {name: copied(value) for name, value in kwargs.items()}
         inputs = [*given, *named.values()]
         wanted = [v for v in inputs if isinstance(v, Tensor) and v.is_floating_point()]
         gradients: tuple[Tensor | None, ...] | None = None
@@ -151,50 +136,14 @@ class InProcess:
                 value = self._function(*given, **named)
                 if cotangent is not None:
                     gradients = _backward(value, wanted, cotangent)
-                plain = _plain(value)
+                result = plain(value)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # SystemExit too: `exit()` must not end the grading
                 return _failure(error, said(), bool(used))
         if used:  # the student's own code caught the exception and went on
             return Failed("CourseFunctionCalled", "", None, "", "", said(), True)
-        return Returned(plain, tuple(map(_plain, inputs)), gradients, said())
-
-
-def _copy(value: Value) -> Value:
-    if isinstance(value, list):
-        return list(value)
-    # Strides are kept: whether an input is contiguous is part of what a case tests.
-    return value.detach().clone() if isinstance(value, Tensor) else value
-
-
-def _plain(value: object) -> Value:
-    # type(), not isinstance(): an object may lie about its __class__.
-    kind = type(value)
-    for sequence in (tuple, list):
-        # Not len() and iter() of the value: a subclass may lie there too.
-        if issubclass(kind, sequence) and sequence.__len__(value) <= _MOST_ENTRIES:  # type: ignore[arg-type]
-            entries: list[object] = list(sequence.__iter__(value))  # type: ignore[arg-type]
-            if not any(issubclass(type(entry), tuple | list) for entry in entries):
-                return tuple(map(_plain, entries))
-    if issubclass(kind, Tensor):
-        try:
-            with _without_overrides(), torch.no_grad():
-                if (layout := cast(Tensor, value).layout) != torch.strided:
-                    return Foreign(f"tensor in the layout {str(layout).removeprefix('torch.')}")
-                plain = _clone(_detach(_as_subclass(_to(cast(Tensor, value), "cpu"), Tensor)))
-                plain.flatten()[:1].tolist()  # fails for quantised, nested and fake tensors
-                return plain
-        except Exception:  # on the meta device, for instance: it has no values
-            return Foreign(f"{kind.__name__} whose values cannot be read")
-    if value is None or kind in (bool, int, float, str):
-        return value
-    if issubclass(kind, numbers.Real):  # numpy's own numbers
-        return float(value)  # type: ignore[arg-type]
-    if kind is types.CoroutineType:
-        # Python would warn on stderr, later, that it was never awaited.
-        value.close()  # type: ignore[attr-defined]
-    return Foreign(f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."))
+        return Returned(result, tuple(map(plain, inputs)), gradients, said())
 
 
 def _backward(
@@ -203,15 +152,15 @@ def _backward(
     if not issubclass(type(value), Tensor):
         return None  # the value itself is wrong, and that is what will be reported
     with _without_overrides():
-        plain = _as_subclass(cast(Tensor, value), Tensor)
-        if plain.shape != cotangent.shape:
+        result = _as_subclass(cast(Tensor, value), Tensor)
+        if result.shape != cotangent.shape:
             return None
-        if not plain.requires_grad:
+        if not result.requires_grad:
             return (None,) * len(inputs)
         # Not grad_outputs=cotangent: that imports sympy, 0.3 s on the first check of a notebook.
-        total = (plain * cotangent.to(plain.dtype)).sum()
+        total = (result * cotangent.to(result.dtype)).sum()
         found = _gradients(total, inputs, allow_unused=True)
-        return tuple(None if gradient is None else _plain(gradient) for gradient in found)
+        return tuple(None if gradient is None else plain(gradient) for gradient in found)
 
 
 def _failure(error: BaseException, said: str, used_the_course: bool) -> Failed:

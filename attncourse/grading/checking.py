@@ -45,9 +45,15 @@ def check(item_id: str, function: object, *, seed: object = 0) -> Verdict:
     item = _find(item_id)
     if not callable(function):
         return _not_callable(item, function)
+    return judged(item_id, InProcess(function), seed=seed)
+
+
+def judged(item_id: str, caller: Caller, *, seed: object = 0) -> Verdict:
+    """`check` for a function that `caller` calls, wherever it is."""
+    item = _find(item_id)
     with _settings_of_our_own():
         judge = _comparison(item, repr(seed)) if item.judge is None else _Judgement(item, seed)
-        tried = judge.trials(InProcess(function))
+        tried = judge.trials(caller)
         fraction = _fraction(tried)
         misconception, hint = judge.diagnose(tried) if fraction < 1 else (None, "")
     return Verdict(

@@ -16,9 +16,9 @@ from torch.nn.functional import cross_entropy, linear, normalize, scaled_dot_pro
 
 from attncourse import circuits
 from attncourse.attention import attend
-from attncourse.grading.caller import Foreign
 from attncourse.grading.comparing import structure_problem
 from attncourse.grading.declaring import Case, Draw, Finding, case, item, wrong
+from attncourse.grading.values import Foreign
 
 
 @item("ps3.attend", points=4, minutes=20, difficulty="medium")
