@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="attncourse", description=__doc__)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     # One line for each command: its function below says how it is called and what it does.
-    for add in (_book, _release, _survey, _tying):
+    for add in (_book, _release, _grade, _survey, _tying):
         add(commands)
     options = parser.parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
@@ -76,6 +77,69 @@ def _release(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         except ReleaseError as error:
             print(f"attncourse release: {error}", file=sys.stderr)
             return 1
+        return 0
+
+    command.set_defaults(run=run)
+
+
+def _grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "grade",
+        help="grade what a class has handed in for a problem set",
+        description=(
+            "Grade every submission of a problem set with the referee: students' code in a "
+            "sandbox, the verdicts into autograded/ and nbgrader's gradebook. What was graded "
+            "before and has not changed is left alone, so a run that was ended goes on where it "
+            "stopped. The summary is printed and goes to grades/PS-summary.csv and .html."
+        ),
+    )
+    command.add_argument(
+        "problem_set", metavar="PS", help="name of the problem set, such as ps1-similarity"
+    )
+    command.add_argument(
+        "--jobs",
+        type=_count,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="submissions that are graded at a time (default: as many as there are cores)",
+    )
+    command.add_argument(
+        "--unsandboxed",
+        action="store_true",
+        help=(
+            "run students' code with all that you may do yourself; only on a machine that is "
+            "thrown away"
+        ),
+    )
+
+    def run(options: argparse.Namespace) -> int:
+        from attncourse.grading.batch.course import Course, GradeError
+
+        try:
+            course = Course(Path.cwd())
+            # Only now: without nbgrader, which is an extra, these cannot be imported.
+            from attncourse.grading.batch.running import grade_problem_set
+            from attncourse.grading.batch.summary import Summary
+
+            batch = grade_problem_set(
+                course,
+                options.problem_set,
+                jobs=options.jobs,
+                sandboxed=not options.unsandboxed,
+            )
+            summary = Summary(batch)
+            print(summary)
+            for path in summary.write(course.root / "grades"):
+                print(f"written: {path.relative_to(course.root)}")
+        except GradeError as error:
+            print(f"attncourse grade: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print(
+                "\nattncourse grade: interrupted; the same command goes on where it stopped",
+                file=sys.stderr,
+            )
+            return 130
         return 0
 
     command.set_defaults(run=run)
@@ -197,6 +261,13 @@ def _tying(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def _progress(done: int, layers: int) -> None:
     end = "\n" if done == layers else ""
     print(f"\rlayer {done} of {layers}", end=end, file=sys.stderr, flush=True)
+
+
+def _count(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
 
 
 def _new_file(suffix: str) -> Callable[[str], Path]:

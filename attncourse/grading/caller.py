@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from attncourse import attention, circuits, feature_maps
-from attncourse.grading.declaring import items
+from attncourse.grading.declaring import declared
 from attncourse.grading.values import Value, copied, plain
 
 # Bound here: a notebook that assigns to one of these does not change how a result is read.
@@ -259,7 +259,7 @@ def _course_functions() -> list[types.FunctionType]:
                     and not member.__closure__  # only `__init__`, which calls super()
                 ):
                     found.append(member)
-    references = (item.reference for item in items().values())
+    references = (item.reference for item in declared().values())
     return found + [f for f in references if isinstance(f, types.FunctionType)]
 
 

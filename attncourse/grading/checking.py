@@ -51,7 +51,7 @@ def check(item_id: str, function: object, *, seed: object = 0) -> Verdict:
 def judged(item_id: str, caller: Caller, *, seed: object = 0) -> Verdict:
     """`check` for a function that `caller` calls, wherever it is."""
     item = _find(item_id)
-    with _settings_of_our_own():
+    with settings_of_our_own():
         judge = _comparison(item, repr(seed)) if item.judge is None else _Judgement(item, seed)
         tried = judge.trials(caller)
         fraction = _fraction(tried)
@@ -82,7 +82,7 @@ def _find(item_id: object) -> Item:
 
 
 @contextlib.contextmanager
-def _settings_of_our_own() -> Iterator[None]:
+def settings_of_our_own() -> Iterator[None]:
     """The same verdict, and the notebook as it was, whatever the notebook or the function set."""
     dtype = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)

@@ -157,12 +157,7 @@ def _apart(a: float, b: float) -> tuple[str, str]:
 def _as_number(value: object) -> float | None:
     if isinstance(value, Tensor):
         return value.item() if value.ndim == 0 and not value.is_complex() else None
-    if not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:  # a whole number of hundreds of digits
-        return math.inf if value > 0 else -math.inf
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _tolerance(dtype: torch.dtype) -> float:
@@ -189,7 +184,14 @@ def unchanged(before: Value, after: Value) -> bool:
             and (before.dtype, before.shape) == (after.dtype, after.shape)
             and bool(same(before, after).all())
         )
-    return bool((tuple(before) if isinstance(before, list) else before) == after)
+    if isinstance(before, list | tuple):
+        return (
+            isinstance(after, tuple)
+            and len(before) == len(after)
+            and all(map(unchanged, before, after))
+        )
+    # Not == alone: what stands there now may be a tensor, whose comparison is one too.
+    return type(before) is type(after) and bool(before == after)
 
 
 def _difference(value: Tensor, want: Tensor, what: str) -> str | None:
@@ -267,7 +269,7 @@ def a_or_an(noun: str) -> str:
     """The name of a type with its article."""
     if noun == "NoneType":
         return "None"
-    return f"{'an' if noun[0].lower() in 'aeiou' else 'a'} {noun}"
+    return f"{'an' if noun[:1].lower() in {*'aeiou'} else 'a'} {noun}"
 
 
 def short(dtype: torch.dtype) -> str:

@@ -68,7 +68,7 @@ def _generate(root: Path, name: str) -> None:
         config.CourseDirectory.root = str(root)
         config.CourseDirectory.db_url = f"sqlite:///{scratch}/gradebook.db"
         config.CourseDirectory.release_directory = f"{scratch}/exercises"
-        with _own_programs_on_path():
+        with own_programs_on_path():
             api = NbGraderAPI(CourseDirectory(config=config), config=config)
             result = api.generate_assignment(name)
         if not result["success"]:
@@ -79,7 +79,7 @@ def _generate(root: Path, name: str) -> None:
 
 
 @contextlib.contextmanager
-def _own_programs_on_path() -> Iterator[None]:
+def own_programs_on_path() -> Iterator[None]:
     """nbgrader starts `alembic` by its bare name, not found where no environment is activated."""
     path = os.environ.get("PATH", "")
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), path])

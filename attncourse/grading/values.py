@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 import types
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ _detach = torch.Tensor.detach
 _clone = torch.Tensor.clone
 _to = torch.Tensor.to
 _MOST_ENTRIES = 16  # of a tuple
+_MOST_CHARACTERS = 1000  # of a string
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,14 @@ def plain(value: object) -> Value:
                 return read
         except Exception:  # on the meta device, for instance: it has no values
             return Foreign(f"{kind.__name__} whose values cannot be read")
-    if value is None or kind in (bool, int, float, str):
+    if kind is int and abs(cast(int, value)) >> 64:
+        try:
+            return float(cast(int, value))
+        except OverflowError:  # a whole number of hundreds of digits
+            return math.inf if cast(int, value) > 0 else -math.inf
+    if kind is str:
+        return cast(str, value)[:_MOST_CHARACTERS]
+    if value is None or kind in (bool, int, float):
         return value
     if issubclass(kind, numbers.Real):  # numpy's own numbers
         return float(value)  # type: ignore[arg-type]

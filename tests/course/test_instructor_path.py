@@ -21,6 +21,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbgrader.api import Gradebook
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = "ps1-similarity/similarity.ipynb"  # the one that the guide speaks of
@@ -85,10 +86,10 @@ THROUGHOUT = {
 }
 
 
-def commands_of_the_guide():
-    """Each ```bash block below the heading `Grade a problem set`, in order."""
+def commands_of_the_guide(heading="Grade a problem set"):
+    """Each ```bash block below a heading, in order."""
     guide = (ROOT / "book/instructor-guide.md").read_text(encoding="utf-8")
-    section = re.search(r"^## Grade a problem set\n(.*?)^## ", guide, re.S | re.M)
+    section = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", guide, re.S | re.M)
     assert section is not None
     return re.findall(r"^```bash\n(.*?)^```", section[1], re.S | re.M)
 
@@ -129,6 +130,11 @@ def hand_in(course, student, answers):
     path = course / "submitted" / student / NOTEBOOK
     path.parent.mkdir(parents=True)
     nbformat.write(notebook, path)
+
+
+def environment_of_the_guide():
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": programs, "MPLBACKEND": ""}
 
 
 class Server:
@@ -210,8 +216,7 @@ class Walk:
         for part in ("solutions", "exercises"):
             shutil.copytree(ROOT / part, self.course / part)
         shutil.copy(ROOT / "nbgrader_config.py", self.course)
-        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = os.environ | {"PATH": programs, "MPLBACKEND": ""}
+        environment = environment_of_the_guide()
         self.server = None
         try:
             for command in itertools.chain(*map(for_each_set, commands_of_the_guide())):
@@ -270,7 +275,7 @@ class Walk:
 
 
 @pytest.fixture(scope="module")
-def walk(tmp_path_factory):
+def walk(sandbox, tmp_path_factory):
     walked = Walk(tmp_path_factory.mktemp("instructor"))
     yield walked
     walked.stop()
@@ -345,7 +350,7 @@ def test_a_verdict_names_the_mistake_in_the_graded_notebook(walk):
     }
     assert "UserWarning: right, and on stderr" in said["cosine_affinity"]
     assert "A reshape keeps the order of the numbers" in said["pixels_as_tokens"]
-    assert "NameError" in said["pixel_affinity"]
+    assert "There is no function `pixel_affinity`" in said["pixel_affinity"]
     assert "A row that may attend to nothing became NaN" in said["attention_weights"]
     assert "That is the answer, not an answer" in said["raw_attention"]
     assert "ZeroDivisionError" in said["max_cosine_weight"]
@@ -387,3 +392,27 @@ def test_the_formgrader_lists_the_problem_set_in_a_browser(walk, chromium):
         assert str(3 + len(THROUGHOUT)) in row.inner_text()  # submissions
     finally:
         page.close()
+
+
+def test_stock_nbgrader_grades_the_same_problem_set(walk, tmp_path):
+    course = tmp_path / "course"
+    shutil.copytree(walk.course, course)
+    [command] = commands_of_the_guide("Without the referee")
+    assert "nbgrader.preprocessors.Execute" in command
+    done = subprocess.run(
+        ["bash", "-e", "-c", f"{command.strip()} --student=mixed --force"],
+        cwd=course,
+        env=environment_of_the_guide(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    with Gradebook(f"sqlite:///{course}/gradebook.db", "attention") as gradebook:
+        book = gradebook.find_submission_notebook(Path(NOTEBOOK).stem, set_of(NOTEBOOK), "mixed")
+        scores = {grade.name: grade.auto_score for grade in book.grades}
+    assert {name: scores[f"{name}_check"] for name in MIXED} == {
+        name: points for name, (points, _) in MIXED.items()
+    }
+    # The cell of an answer that is a syntax error stops here, in the student's own process.
+    autograded = course / "autograded" / "mixed" / NOTEBOOK
+    assert "NameError" in autograded.read_text(encoding="utf-8")

@@ -1,0 +1,248 @@
+"""Referee one notebook: its cells run in a worker, its checks are made by the judge."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
+
+from attncourse.grading.checking import judged
+from attncourse.grading.declaring import items
+from attncourse.grading.referee.judge import Nursery, RemoteCaller, Worker, WorkerLost
+from attncourse.grading.verdict import Verdict
+
+Outputs = list[dict[str, Any]]
+
+
+class NoWorker(Exception):
+    """The nursery starts no worker any more. That is not the student's doing: start it anew."""
+
+
+def referee(
+    notebook: NotebookNode,
+    nursery: Nursery,
+    *,
+    seed: Callable[[str], object],
+    seconds: float,
+    total_seconds: float | None = None,
+) -> None:
+    """Run the notebook's cells and put their outputs and the verdicts into it.
+
+    Args:
+        notebook: with the graded cells as they were released; earlier outputs are replaced.
+        seed: of each item, what its cases are drawn from.
+        seconds: the most that a cell may take, and all calls of a check together.
+        total_seconds: the most for everything, with what has to be run again after a cell has
+            taken its worker with it; ten times `seconds` if it is not given.
+
+    Raises:
+        NoWorker: as it says.
+        ValueError: a graded cell has a check that the referee cannot make: the instructor's slip.
+    """
+    run = _Run(nursery, seconds, 10 * seconds if total_seconds is None else total_seconds)
+    try:
+        for count, cell in enumerate((c for c in notebook.cells if c.cell_type == "code"), 1):
+            cell.outputs = [_node(output, count) for output in _outputs(cell, run, seed)]
+            cell.execution_count = count
+    finally:
+        run.close()
+    if not nursery.sandboxed:
+        _say_unsandboxed(notebook)
+
+
+def _say_unsandboxed(notebook: NotebookNode) -> None:
+    said = (
+        "**Graded without a sandbox.** This notebook ran with the rights of whoever graded it: it "
+        "could read the solutions, the gradebook and other submissions, and write to them."
+    )
+    cell = new_markdown_cell(said, id="graded-without-a-sandbox")  # type: ignore[no-untyped-call]
+    notebook.cells.insert(0, cell)
+
+
+def _outputs(cell: NotebookNode, run: _Run, seed: Callable[[str], object]) -> Outputs:
+    marks = cell.metadata.get("nbgrader", {})
+    # A graded cell that is also a solution is the student's text, and scored by a person.
+    if not marks.get("grade") or marks.get("solution"):
+        return run.cell(cell.source)[0]
+    if found := _check_in(cell.source):
+        return run.check(*found, seed(found[0]))
+    return _scored_by_its_end(*run.cell(cell.source), marks["points"])
+
+
+class _OutOfTime(Exception):
+    """The notebook has had its time."""
+
+
+class _Run:
+    """The worker of a notebook, and what brings its successor to the same place."""
+
+    def __init__(self, nursery: Nursery, seconds: float, total_seconds: float) -> None:
+        self._nursery, self._seconds, self._total = nursery, seconds, total_seconds
+        self._end = time.monotonic() + total_seconds
+        self._worker: Worker | None = None
+        self._done: list[str] = []
+
+    def cell(self, source: str) -> tuple[Outputs, bool]:
+        """Run a cell of the notebook; its outputs, and whether it came to an end."""
+        try:
+            outputs = self._ready().run(source, self._left())
+        except (WorkerLost, _OutOfTime) as why:
+            return [self._stopped(why)], False
+        self._done.append(source)
+        return outputs, True
+
+    def check(self, item_id: str, name: str, seed: object) -> Outputs:
+        """Judge the function of that name."""
+        try:
+            caller = _caller(self._ready(), name, self._left())
+            verdict = judged(item_id, caller, seed=seed)
+        except (WorkerLost, _OutOfTime) as why:
+            return [self._stopped(why), _score(0.0)]
+        except _NoFunction as why:
+            verdict = Verdict(item_id, _points(item_id), 0.0, str(why), None, (), "")
+        except NoWorker:
+            raise
+        except Exception as error:  # a fault of ours, or an answer that we have not foreseen
+            logging.getLogger(__name__).exception("the judge failed on %s", item_id)
+            said = f"The judge itself failed on this answer: it needs a person ({error!r:.300})"
+            return [_error("JudgeFailed", said, said), _score(0.0)]
+        return [*_shown(verdict), _score(verdict.score)]
+
+    def _ready(self) -> Worker:
+        """A worker in which all earlier cells have run that did not end one."""
+        while self._worker is None or self._worker.lost:
+            try:
+                self._worker = self._nursery.start()
+            except WorkerLost as lost:
+                raise NoWorker(str(lost)) from None
+            for source in list(self._done):
+                try:
+                    self._worker.run(source, self._left())
+                except WorkerLost:  # it ran before, so it is a matter of chance: do without it
+                    self._done.remove(source)
+                    break
+        return self._worker
+
+    def _left(self) -> float:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise _OutOfTime(f"the notebook has had its {self._total:g} seconds")
+        return min(self._seconds, left)
+
+    def _stopped(self, why: Exception) -> dict[str, Any]:
+        line = f"Stopped: {why} (a cell has {self._seconds:g} seconds)"
+        return _error("Stopped", str(why), line)
+
+    def close(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
+
+
+class _NoFunction(Exception):
+    """There is nothing to be called under the name that the task gives."""
+
+
+def _caller(worker: Worker, name: str, seconds: float) -> RemoteCaller:
+    caller = RemoteCaller(worker, name, seconds)
+    found = caller.look()
+    if found.get("missing") is True:
+        raise _NoFunction(
+            f"There is no function `{name}` when this cell is reached. Was it renamed or deleted, "
+            "or did the cell that defines it stop with an error?"
+        )
+    if found.get("callable") is not True:
+        raise _NoFunction(f"`{name}` is no function.")
+    return caller
+
+
+def _points(item_id: str) -> float:
+    return items()[item_id].points
+
+
+@functools.lru_cache(maxsize=256)
+def _check_in(source: str) -> tuple[str, str] | None:
+    """The item and the name of the function that a graded cell checks, if it has a check."""
+    try:
+        tree = ast.parse(TransformerManager().transform_cell(source))  # type: ignore[no-untyped-call]
+    except SyntaxError:
+        return None
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "check"
+    ]
+    match calls:
+        case []:
+            return None
+        case [ast.Call(args=[ast.Constant(value=str(item)), ast.Name(id=name)], keywords=[])]:
+            if item in items():
+                return item, name
+    raise ValueError(
+        'the referee makes one check in a graded cell, written check("ITEM", FUNCTION) with an '
+        f"item of the course and the function's name; this cell has {ast.unparse(calls[0])}"
+        + (f" and {len(calls) - 1} more" if len(calls) > 1 else "")
+    )
+
+
+# A graded cell without `check` holds asserts that an instructor wrote. They have to run beside the
+# student's functions, in the worker, so the student's process computes this score and can forge
+# it: nothing that comes from there can be believed. What is done is what stock nbgrader does, full
+# points for a cell that ends without an error, less where it ends in a smaller number; and the
+# cell says so. Whoever wants a score that holds declares an item and calls `check`.
+_NOT_PROTECTED = (
+    "This score was computed in the student's own process, since the cell has no check(…). Someone "
+    "who sets out to can forge it."
+)
+
+
+def _scored_by_its_end(outputs: Outputs, ended: bool, points: float) -> Outputs:
+    # Text on stderr would be 0 points to nbgrader: a warning costs nothing here.
+    shown = [
+        {**output, "name": "stdout"} if output["output_type"] == "stream" else output
+        for output in outputs
+    ]
+    failed = not ended or any(output["output_type"] == "error" for output in outputs)
+    last = outputs[-1] if outputs else {}
+    score = 0.0 if failed else _number(last.get("data", {}).get("text/plain"), points)
+    note = {"output_type": "display_data", "data": {"text/plain": _NOT_PROTECTED}, "metadata": {}}
+    return [*shown, note, _score(score)]
+
+
+def _number(text: str | None, points: float) -> float:
+    """The points that a last line stands for: all of them if it is no number."""
+    try:
+        given = float(text or "")
+    except ValueError:
+        return float(points)
+    return given if 0 <= given <= points else 0.0
+
+
+def _shown(verdict: Verdict) -> Outputs:
+    data = {"text/plain": repr(verdict), "text/html": verdict._repr_html_()}
+    told = {"attncourse": {"misconception": verdict.misconception}}
+    return [{"output_type": "display_data", "data": data, "metadata": told}]
+
+
+def _score(score: float) -> dict[str, Any]:
+    """The output that nbgrader takes for the score."""
+    return {"output_type": "execute_result", "data": {"text/plain": repr(score)}, "metadata": {}}
+
+
+def _error(name: str, reason: str, line: str) -> dict[str, Any]:
+    return {"output_type": "error", "ename": name, "evalue": reason, "traceback": [line]}
+
+
+def _node(output: dict[str, Any], count: int) -> NotebookNode:
+    if output["output_type"] == "execute_result":
+        output = {**output, "execution_count": count}
+    return nbformat.from_dict(output)  # type: ignore[no-untyped-call]

@@ -1,0 +1,141 @@
+"""The warm process that workers are forked from. Runs inside the sandbox; knows no item.
+
+    python -m attncourse.grading.referee.nursery DESCRIPTOR [--unsandboxed]
+
+The descriptor is a socket. `start N`, with a descriptor of the worker's own, is answered by
+`started`, or by the reason why there is no worker; `kill N` by `killed`, or by how the worker had
+ended before. When the socket closes, everything here ends.
+
+Between the nursery and each worker stands a guardian. It sees to it that the worker ends: when the
+nursery lets go of the leash, or ends itself, or when the worker's memory grows beyond its limit.
+As the worker's parent it can kill no other by mistake, because a process keeps its number until
+its parent has waited for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+
+from attncourse.grading.referee import confinement, worker
+from attncourse.grading.referee.confinement import Limits
+
+_LOOKS = 0.25  # seconds between two looks at a worker's memory
+_PATIENCE = 30.0  # seconds that a worker has to start or to end, on a busy machine
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until the judge is gone."""
+    descriptor, *options = arguments
+    with socket.socket(fileno=int(descriptor)) as control:
+        worker.warm()
+        gc.collect()
+        gc.freeze()  # what stands now is shared with every worker: let no collection touch it
+        control.sendall(b"ready")
+        _serve(control, sandboxed="--unsandboxed" not in options)
+
+
+def _serve(control: socket.socket, *, sandboxed: bool) -> None:
+    leashes: dict[bytes, tuple[int, socket.socket]] = {}  # and the guardian that is on it
+    while True:
+        request, descriptors, _, _ = socket.recv_fds(control, 64, 1)
+        if not request:
+            return  # which lets go of every leash
+        what, number = request.split()
+        if what == b"start":
+            leash, end = socket.socketpair()
+            guardian = os.fork()
+            if not guardian:
+                for ours in (control, leash, *(each for _, each in leashes.values())):
+                    ours.close()
+                _guard(end, descriptors[0], sandboxed)
+            end.close()
+            os.close(descriptors[0])
+            said = _heard(leash) or b"it did not answer"
+            if said == b"started":
+                leashes[number] = guardian, leash
+            else:
+                _let_go(guardian, leash)
+        else:
+            said = (number in leashes and _let_go(*leashes.pop(number))) or b"killed"
+        control.sendall(said)
+
+
+def _heard(leash: socket.socket) -> bytes:
+    leash.settimeout(_PATIENCE)
+    with contextlib.suppress(OSError):
+        return leash.recv(500)
+    return b""
+
+
+def _let_go(guardian: int, leash: socket.socket) -> bytes:
+    """End a worker; how it had ended before."""
+    with leash:
+        leash.shutdown(socket.SHUT_WR)
+        said = _heard(leash)
+    os.waitpid(guardian, 0)
+    return said
+
+
+def _guard(leash: socket.socket, descriptor: int, sandboxed: bool) -> None:
+    """Fork a worker and stay until it ends. Does not return."""
+    try:
+        if sandboxed:
+            confinement.separate_processes()
+        number = os.fork()
+        if not number:
+            _become_worker(leash, descriptor, sandboxed)
+        os.close(descriptor)
+        leash.send(_watched(number, leash, Limits().memory if sandboxed else 0))
+    except Exception as error:
+        leash.send(str(error).encode()[:500])
+    finally:
+        os._exit(0)  # whatever happens: no copy of the nursery goes on in its stead
+
+
+def _watched(number: int, leash: socket.socket, most: int) -> bytes:
+    """See to it that a worker ends; why it did, empty if it was made to by letting go."""
+    said = b""
+    while not said and not select.select([leash], [], [], _LOOKS)[0]:
+        if most and confinement.memory_of(number, most) > most:
+            said = b"it used more than %.3g GiB of memory" % (most / 2**30)
+    # Sandboxed, it is the first of its PID namespace, and all others go with it.
+    os.kill(number, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(number, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+    if said or code == -signal.SIGKILL:
+        return said
+    ended = (
+        f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+    )
+    return f"its process {ended}".encode()
+
+
+def _become_worker(leash: socket.socket, descriptor: int, sandboxed: bool) -> None:
+    """Be confined, say so, and serve a notebook. Does not return."""
+    try:
+        os.setsid()
+        if sandboxed:
+            confinement.die_with_parent()
+            confinement.confine(Limits())
+        leash.send(b"started")
+    except Exception as error:
+        leash.send(str(error).encode()[:500])
+        os._exit(1)
+    status = 1
+    try:
+        leash.close()
+        worker.main(socket.socket(fileno=descriptor))
+        status = 0
+    finally:
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,137 @@
+"""A course in a folder of its own, with submissions, and what its gradebook says."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+from sqlalchemy import create_engine, text
+
+ROOT = Path(__file__).resolve().parents[3]
+PROGRAMS = Path(sys.executable).parent
+PS, NOTEBOOK = "ps1-similarity", "similarity"
+
+HALF_RIGHT = {
+    "cosine_affinity": """
+def cosine_affinity(x, y=None):
+    y = x if y is None else y
+    x, y = (torch.nn.functional.normalize(v, dim=-1) for v in (x, y))
+    return x @ y.mT
+""",
+    "pixels_as_tokens": """
+def pixels_as_tokens(x):
+    return x.reshape(x.shape[0], -1, x.shape[1])
+""",
+    "pixel_affinity": "def pixel_affinity(x:\n    return x",
+    "attention_weights": """
+def attention_weights(scores, mask=None):
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return scores.softmax(-1)
+""",
+}
+"""Right, wrong in a way that has a name, broken, and right but for a case; the rest untouched."""
+HALF_RIGHT_SCORES = {
+    "cosine_affinity_check": 3.0,
+    "pixels_as_tokens_check": 0.0,
+    "pixel_affinity_check": 0.0,
+    "attention_weights_check": 3.69,
+    "raw_attention_check": 0.0,
+    "max_cosine_weight_check": 0.0,
+}
+
+
+class ClassCourse:
+    """A copy of the course in which students have handed in work."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def run(self, *command, check=True):
+        path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            [str(PROGRAMS / command[0]), *command[1:]],
+            cwd=self.folder,
+            env=os.environ | {"PATH": path, "MPLBACKEND": ""},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def grade(self, *options, check=True):
+        return self.run("attncourse", "grade", PS, *options, check=check)
+
+    def copied(self, folder):
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return ClassCourse(folder)
+
+    def place(self, student):
+        path = self.folder / "submitted" / student / PS / f"{NOTEBOOK}.ipynb"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def released(self):
+        return nbformat.read(self.folder / "exercises" / PS / f"{NOTEBOOK}.ipynb", as_version=4)
+
+    def hand_in(self, student, answers):
+        notebook = self.released()
+        for cell in notebook.cells:
+            name = cell.metadata.get("nbgrader", {}).get("grade_id")
+            if name in answers:
+                cell.source = answers[name].strip()
+        nbformat.write(notebook, self.place(student))
+
+    def autograded(self, student):
+        path = self.folder / "autograded" / student / PS / f"{NOTEBOOK}.ipynb"
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+        return notebook
+
+    def sql(self, statement, **values):
+        engine = create_engine(f"sqlite:///{self.folder}/gradebook.db")
+        with engine.begin() as connection:
+            result = connection.execute(text(statement), values)
+            rows = [tuple(row) for row in result] if result.returns_rows else []
+        engine.dispose()
+        return rows
+
+    def gradebook(self):
+        """Everything that nbgrader keeps of the submissions, without its random numbers."""
+        where = (
+            "JOIN submitted_notebook n ON n.id = {0}.notebook_id "
+            "JOIN submitted_assignment a ON a.id = n.assignment_id "
+            "JOIN base_cell c ON c.id = {0}.cell_id"
+        )
+        return {
+            "submissions": self.sql(
+                "SELECT a.student_id, a.timestamp, a.extension, n.late_submission_penalty "
+                "FROM submitted_assignment a LEFT JOIN submitted_notebook n "
+                "ON n.assignment_id = a.id ORDER BY 1"
+            ),
+            "grades": self.sql(
+                "SELECT a.student_id, c.name, g.auto_score, g.manual_score, g.extra_credit, "
+                f"g.needs_manual_grade FROM grade g {where.format('g')} ORDER BY 1, 2"
+            ),
+            "comments": self.sql(
+                "SELECT a.student_id, c.name, m.auto_comment, m.manual_comment "
+                f"FROM comment m {where.format('m')} ORDER BY 1, 2"
+            ),
+        }
+
+    def scores(self, student):
+        """What the checks gave, by cell."""
+        grades = self.gradebook()["grades"]
+        return {name: auto for who, name, auto, *_ in grades if who == student and "_check" in name}
+
+
+def generated(folder):
+    """A course whose problem set has been generated, without submissions."""
+    shutil.copytree(ROOT / "solutions", folder / "solutions")
+    shutil.copy(ROOT / "nbgrader_config.py", folder)
+    course = ClassCourse(folder)
+    course.run("nbgrader", "generate_assignment", PS)
+    return course

@@ -1,0 +1,245 @@
+"""One notebook before the referee: what its cells do, and the score that each graded cell gets."""
+
+import json
+import time
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbgrader.utils import determine_grade
+
+from attncourse.grading.referee import notebook as refereeing
+from attncourse.grading.referee.judge import WorkerLost
+from attncourse.grading.referee.notebook import NoWorker, referee
+
+RIGHT = """
+import math
+
+def max_cosine_weight(n, temperature=1.0):
+    return 1 / (1 + (n - 1) * math.exp(-2 / temperature))
+"""
+WRONG = "def pixels_as_tokens(x):\n    return x.reshape(x.shape[0], -1, x.shape[1])"
+SECONDS = 20
+
+
+def graded(source, name, points, **marks):
+    about = {"grade": True, "solution": False, "locked": True, "grade_id": name, "points": points}
+    return new_code_cell(source, metadata={"nbgrader": about | marks})
+
+
+def check_of(name, points=2):
+    source = f'verdict = check("ps1.{name}", {name})\ndisplay(verdict)\nverdict.score'
+    return graded(source, f"{name}_check", points)
+
+
+def refereed(nursery, *cells, seconds=SECONDS, total_seconds=None, seed=lambda item: 0):
+    """The notebook with its outputs, from plain sources and cells."""
+    made = [new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells]
+    book = new_notebook(cells=made)
+    referee(book, nursery, seed=seed, seconds=seconds, total_seconds=total_seconds)
+    return book
+
+
+def score(cell):
+    """What nbgrader will record."""
+    return determine_grade(cell)[0]
+
+
+def told(cell):
+    return json.dumps(cell.outputs, ensure_ascii=False)
+
+
+def test_cells_run_in_order_and_the_verdict_stands_in_the_graded_cell(nursery):
+    book = refereed(
+        nursery, "print('first')", RIGHT, check_of("max_cosine_weight"), "print('last')"
+    )
+    assert [cell.execution_count for cell in book.cells] == [1, 2, 3, 4]
+    assert book.cells[0].outputs[0].text == "first\n"
+    verdict, points = book.cells[2].outputs
+    assert "passed, 2 of 2 points" in verdict.data["text/plain"]
+    assert verdict.data["text/html"]
+    assert points.data["text/plain"] == "2.0"
+    assert score(book.cells[2]) == 2
+    assert book.cells[3].outputs[0].text == "last\n"
+
+
+def test_a_wrong_answer_gets_its_score_and_the_name_of_the_mistake(nursery):
+    cell = refereed(nursery, WRONG, check_of("pixels_as_tokens")).cells[-1]
+    assert score(cell) == 0
+    assert "A reshape keeps the order of the numbers" in told(cell)
+    assert cell.outputs[0].metadata.attncourse.misconception
+
+
+def test_each_item_is_judged_on_the_seed_that_it_is_given(nursery):
+    asked = []
+    refereed(nursery, RIGHT, check_of("max_cosine_weight"), seed=lambda item: asked.append(item))
+    assert asked == ["ps1.max_cosine_weight"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "reason"),
+    [("import os; os._exit(0)", "Stopped"), ("while True: pass", "Stopped")],
+    ids=["exits", "never ends"],
+)
+def test_a_cell_that_takes_its_worker_with_it_costs_nothing_else(nursery, ends, reason):
+    book = refereed(
+        nursery,
+        RIGHT,
+        "earlier = 7",
+        ends,
+        "print(earlier)",
+        check_of("max_cosine_weight"),
+        seconds=5,
+    )
+    assert reason in told(book.cells[2])
+    assert book.cells[3].outputs[0].text == "7\n"
+    assert score(book.cells[4]) == 2
+
+
+def test_an_answer_that_ends_its_worker_costs_that_item_alone(nursery):
+    ends = "def pixels_as_tokens(x):\n    import os; os._exit(0)"
+    book = refereed(
+        nursery, ends, check_of("pixels_as_tokens"), RIGHT, check_of("max_cosine_weight")
+    )
+    assert score(book.cells[1]) == 0
+    assert "Stopped" in told(book.cells[1])
+    assert score(book.cells[3]) == 2
+
+
+def test_a_cell_that_ends_the_worker_only_when_it_is_run_again_is_left_out(nursery):
+    bomb = f"import os, time\nif time.time() > {time.time() + 3}: os._exit(0)"
+    loses = "import os, time\ntime.sleep(4)\nos._exit(0)"
+    book = refereed(nursery, bomb, RIGHT, loses, check_of("max_cosine_weight"), total_seconds=60)
+    assert score(book.cells[-1]) == 2
+
+
+def test_a_notebook_that_has_had_its_time_is_stopped_with_the_reason(nursery):
+    book = refereed(
+        nursery, RIGHT, "while True: pass", check_of("max_cosine_weight"), total_seconds=3
+    )
+    assert score(book.cells[2]) == 0
+    assert "the notebook has had its 3 seconds" in told(book.cells[2])
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("other = 5", "There is no function `max_cosine_weight` when this cell is reached"),
+        ("def max_cosine_weight(n:\n    pass", "There is no function `max_cosine_weight`"),
+        ("max_cosine_weight = 5", "`max_cosine_weight` is no function"),
+    ],
+    ids=["renamed", "a syntax error", "a number"],
+)
+def test_where_there_is_no_function_the_item_scores_zero_and_says_so(nursery, source, hint):
+    cell = refereed(nursery, source, check_of("max_cosine_weight")).cells[-1]
+    assert score(cell) == 0
+    assert hint in told(cell)
+    assert "0 of 2 points" in told(cell)
+
+
+def test_names_that_the_student_takes_change_no_verdict(nursery):
+    taken = "check = display = verdict = 5\nimport builtins\nbuiltins.float = lambda *_: 99"
+    book = refereed(nursery, WRONG, taken, check_of("pixels_as_tokens"))
+    assert score(book.cells[-1]) == 0
+
+
+def test_cells_with_magics_run(nursery):
+    book = refereed(
+        nursery,
+        "%matplotlib inline\n%time x = 1",
+        "!echo from a shell",
+        "%%bash\necho from bash",
+        "%%capture said\nprint('kept')",
+        "said.stdout",
+    )
+    assert not [out for cell in book.cells for out in cell.outputs if out.output_type == "error"]
+    assert "from a shell" in told(book.cells[1])
+    assert "from bash" in told(book.cells[2])
+    assert "kept" in told(book.cells[4])
+
+
+def test_written_cells_are_left_as_they_are(nursery):
+    marks = {"task": True, "grade": False, "solution": False, "locked": True}
+    task = new_markdown_cell(
+        "Why?", metadata={"nbgrader": {**marks, "grade_id": "why", "points": 3}}
+    )
+    book = refereed(nursery, task, new_markdown_cell("Because."))
+    assert [cell.source for cell in book.cells] == ["Why?", "Because."]
+    assert book.cells[0] == task
+
+
+def test_code_that_a_person_scores_runs_and_gets_no_score(nursery):
+    # It is the student's own text: a check in it must not become one of the judge's.
+    own = graded('print("ran")\ncheck("ps1.max_cosine_weight", f)\n3', "own", 3, solution=True)
+    cell = refereed(nursery, "f = len", own).cells[-1]
+    assert "ran" in told(cell)
+    assert score(cell) is None
+    assert not [out for out in cell.outputs if out.output_type == "execute_result"]
+
+
+@pytest.mark.parametrize(
+    ("source", "points"),
+    [
+        ("assert answer == 42", 4),
+        ("assert answer == 41", 0),
+        ("import sys; print('a warning', file=sys.stderr)\nassert answer == 42", 4),
+        ("1.5", 1.5),
+        ("5.0", 0),
+        ("-1", 0),
+        ("float('nan')", 0),
+        ("%time\nassert answer == 42", 4),
+        ("import os; os._exit(0)", 0),
+    ],
+)
+def test_asserts_of_an_instructor_are_scored_by_how_the_cell_ends(nursery, source, points):
+    cell = refereed(nursery, "answer = 42", graded(source, "own_asserts", 4)).cells[-1]
+    assert score(cell) == points
+    assert "can forge it" in told(cell)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'check("ps1.cosine_afinity", cosine_affinity)',
+        'check("ps1.cosine_affinity", lambda x: x)',
+        'check("ps1.cosine_affinity", f, seed=3)',
+        'check("ps1.cosine_affinity", f)\ncheck("ps1.raw_attention", g)',
+    ],
+    ids=["no such item", "no name", "a seed of its own", "two checks"],
+)
+def test_a_check_that_the_judge_cannot_make_is_the_instructors_slip(nursery, source):
+    with pytest.raises(ValueError, match="the referee makes one check in a graded cell"):
+        refereed(nursery, graded(source, "slip", 1))
+
+
+def test_a_judge_that_fails_costs_the_item_and_says_so(nursery, monkeypatch, caplog):
+    judged = refereeing.judged
+
+    def fails(item_id, caller, *, seed):
+        if item_id == "ps1.pixels_as_tokens":
+            raise ArithmeticError("not foreseen")
+        return judged(item_id, caller, seed=seed)
+
+    monkeypatch.setattr(refereeing, "judged", fails)
+    book = refereed(
+        nursery, WRONG, check_of("pixels_as_tokens"), RIGHT, check_of("max_cosine_weight")
+    )
+    assert "The judge itself failed on this answer: it needs a person" in told(book.cells[1])
+    assert [score(book.cells[1]), score(book.cells[3])] == [0, 2]
+    assert "the judge failed on ps1.pixels_as_tokens" in caplog.text
+
+
+def test_a_nursery_that_starts_no_worker_is_not_taken_for_the_students_fault():
+    class Barren:
+        sandboxed = True
+
+        def start(self):
+            raise WorkerLost("no worker could be started")
+
+    with pytest.raises(NoWorker):
+        refereed(Barren(), "print(1)")
+
+
+def test_grading_again_gives_the_same_notebook(nursery):
+    cells = [RIGHT, check_of("max_cosine_weight"), WRONG, check_of("pixels_as_tokens")]
+    first, second = (refereed(nursery, *cells) for _ in range(2))
+    assert [cell.outputs for cell in first.cells] == [cell.outputs for cell in second.cells]
