@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: book test check benchmark
+.PHONY: book test check benchmark corpus
 
 book: .venv/.book-installed
 	@$(BIN)/attncourse book
@@ -21,6 +21,10 @@ check: .venv/.test-installed
 # Ratios to torch's own functions, measured in one run; on a quiet machine.
 benchmark: .venv/.test-installed
 	$(BIN)/pytest tests/benchmarks --benchmark-quiet
+
+# Hostile and broken submissions by stock nbgrader and by the referee, in one table; about 15 minutes.
+corpus: .venv/.test-installed
+	@PYTHONPATH=tests $(BIN)/python -m grading.corpus.compare
 
 # .venv/.book-installed installs the extra `book`; the stamp is written once pip has succeeded.
 .venv/.%-installed: pyproject.toml constraints.txt | $(BIN)/pip

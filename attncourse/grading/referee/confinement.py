@@ -126,9 +126,14 @@ def scratch() -> str:
     return next(f for f in _SCRATCH if not any(path.is_relative_to(f) for path in readable))
 
 
+def program() -> str:
+    """This Python, by a path that holds in any folder."""
+    return os.path.abspath(sys.executable)
+
+
 def _environment() -> dict[str, str]:
     return {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"]),
+        "PATH": os.pathsep.join([str(Path(program()).parent), "/usr/bin", "/bin"]),
         "HOME": scratch(),
         "TMPDIR": scratch(),
         "LANG": "C.UTF-8",
@@ -173,7 +178,7 @@ def check() -> None:
     A `Nursery` makes sure of the rest when it starts: that a worker can be confined in it.
     """
     tried = subprocess.run(
-        command([sys.executable, "-c", "pass"]), capture_output=True, text=True, timeout=60
+        command([program(), "-c", "pass"]), capture_output=True, text=True, timeout=60
     )
     if tried.returncode:
         raise NoSandbox(refused(f"bubblewrap: {tried.stderr.strip()[:300]}"))

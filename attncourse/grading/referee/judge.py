@@ -6,7 +6,6 @@ import contextlib
 import itertools
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -59,7 +58,12 @@ class Nursery:
 
     def _launch(self) -> None:
         ours, theirs = socket.socketpair()
-        program = [sys.executable, "-m", "attncourse.grading.referee.nursery", str(theirs.fileno())]
+        program = [
+            confinement.program(),
+            "-m",
+            "attncourse.grading.referee.nursery",
+            str(theirs.fileno()),
+        ]
         if self.sandboxed:
             program = confinement.command(program)
         else:
