@@ -87,7 +87,12 @@ def _run_jupyter_book(root: Path) -> None:
     jupyter_book = Path(sys.executable).with_name("jupyter-book")
     with subprocess.Popen(
         [str(jupyter_book), "build", "-W", "-n", "--keep-going", str(root)],
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # Chapters run in kernels forked from one process that has loaded the libraries.
+        env={
+            "JUPYTER_DEFAULT_PROVISIONER_NAME": "attncourse-warm",
+            **os.environ,
+            "PYTHONUNBUFFERED": "1",
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
