@@ -7,6 +7,11 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from attncourse.grading.batch.cluster import Cluster
+    from attncourse.grading.batch.local import Jobs
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -96,12 +101,17 @@ def _grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     command.add_argument(
         "problem_set", metavar="PS", help="name of the problem set, such as ps1-similarity"
     )
-    command.add_argument(
+    where = command.add_mutually_exclusive_group()
+    where.add_argument(
         "--jobs",
         type=_count,
-        default=os.cpu_count() or 1,
         metavar="N",
         help="submissions that are graded at a time (default: as many as there are cores)",
+    )
+    where.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="grade on the workers of this Dask scheduler, such as tcp://10.0.0.1:8786, instead",
     )
     command.add_argument(
         "--unsandboxed",
@@ -113,21 +123,17 @@ def _grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
 
     def run(options: argparse.Namespace) -> int:
-        from attncourse.grading.batch.course import Course, GradeError
+        from attncourse.grading.course.configuration import Course, GradeError, look_for_course
 
         try:
-            course = Course(Path.cwd())
-            # Only now: without nbgrader, which is an extra, these cannot be imported.
-            from attncourse.grading.batch.running import grade_problem_set
-            from attncourse.grading.batch.summary import Summary
+            look_for_course(Path.cwd())
+            with _graders(options) as graders:
+                # Only now: nbgrader takes a second, in which the jobs get ready.
+                from attncourse.grading.batch.running import grade_problem_set
+                from attncourse.grading.batch.summary import Summary
 
-            batch = grade_problem_set(
-                course,
-                options.problem_set,
-                jobs=options.jobs,
-                sandboxed=not options.unsandboxed,
-            )
-            summary = Summary(batch)
+                course = Course(Path.cwd())
+                summary = Summary(grade_problem_set(course, options.problem_set, graders))
             print(summary)
             for path in summary.write(course.root / "grades"):
                 print(f"written: {path.relative_to(course.root)}")
@@ -143,6 +149,17 @@ def _grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         return 0
 
     command.set_defaults(run=run)
+
+
+def _graders(options: argparse.Namespace) -> Jobs | Cluster:
+    sandboxed = not options.unsandboxed
+    if options.scheduler is not None:
+        from attncourse.grading.batch.cluster import Cluster
+
+        return Cluster(options.scheduler, sandboxed=sandboxed)
+    from attncourse.grading.batch.local import Jobs
+
+    return Jobs(options.jobs or os.cpu_count() or 1, sandboxed=sandboxed)
 
 
 def _survey(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -73,14 +73,14 @@ Outcome: TypeAlias = Returned | Failed
 class Caller(Protocol):
     """Calls one student object with tensors and plain data, and never raises on its account."""
 
-    def call(self, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Outcome:
-        """The value for these arguments."""
-        ...
-
-    def call_with_grad(
-        self, args: Sequence[Value], kwargs: Mapping[str, Value], cotangent: Tensor
+    def call(
+        self, args: Sequence[Value], kwargs: Mapping[str, Value], cotangent: Tensor | None = None
     ) -> Outcome:
-        """The value, and the gradients of `(value * cotangent).sum()` for the tensors given."""
+        """The value for these arguments.
+
+        With a cotangent of the value's shape also the gradients of `(value * cotangent).sum()` for
+        the floating-point tensors among them.
+        """
         ...
 
 
@@ -108,16 +108,8 @@ class InProcess:
         self._function = function
         self._out_of_reach = _nothing_out_of_reach if may_use_course else _course_out_of_reach
 
-    def call(self, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Outcome:
-        return self._call(args, kwargs, None)
-
-    def call_with_grad(
-        self, args: Sequence[Value], kwargs: Mapping[str, Value], cotangent: Tensor
-    ) -> Outcome:
-        return self._call(args, kwargs, cotangent)
-
-    def _call(
-        self, args: Sequence[Value], kwargs: Mapping[str, Value], cotangent: Tensor | None
+    def call(
+        self, args: Sequence[Value], kwargs: Mapping[str, Value], cotangent: Tensor | None = None
     ) -> Outcome:
         given = [copied(value) for value in args]
         named = {name: copied(value) for name, value in kwargs.items()}

@@ -89,7 +89,11 @@ def settings_of_our_own() -> Iterator[None]:
     try:
         with (
             one_thread(),
-            torch.device("cpu"),
+            # Only where it changes something: in such a context every call of torch passes
+            # through Python, and a check takes a fifth longer.
+            torch.device("cpu")
+            if torch.get_default_device().type != "cpu"
+            else contextlib.nullcontext(),
             # What is computed here is kept for later checks, so it must not be made in bfloat16
             # or without gradients because the cell stands under autocast or inference_mode.
             torch.autocast("cpu", enabled=False),
@@ -100,6 +104,13 @@ def settings_of_our_own() -> Iterator[None]:
             yield
     finally:
         torch.set_default_dtype(dtype)
+
+
+def _on_the_cpu() -> contextlib.AbstractContextManager[object]:
+    # Only where it changes something: in such a context every call of torch passes through Python,
+    # and a check takes a fifth longer.
+    elsewhere = torch.get_default_device().type != "cpu"
+    return torch.device("cpu") if elsewhere else contextlib.nullcontext()
 
 
 def _not_callable(item: Item, given: object) -> Verdict:
@@ -160,7 +171,7 @@ class _Comparison:
             cotangent, given = None, reference.call(case.args, case.kwargs)
             if case.gradient and isinstance(given, Returned):
                 cotangent = draw(*given.value.shape, dtype=given.value.dtype)
-                given = reference.call_with_grad(case.args, case.kwargs, cotangent)
+                given = reference.call(case.args, case.kwargs, cotangent)
             if not isinstance(given, Returned):
                 raise RuntimeError(f"the reference of {item.id} failed on {case.name!r}: {given}")
             self._wanted.append(_wanted(item, case, given))
@@ -169,9 +180,7 @@ class _Comparison:
     def trials(self, caller: Caller) -> list[_Trial]:
         """Every case, and then the two habits."""
         outcomes = [
-            caller.call(case.args, case.kwargs)
-            if cotangent is None
-            else caller.call_with_grad(case.args, case.kwargs, cotangent)
+            caller.call(case.args, case.kwargs, cotangent)
             for case, cotangent in zip(self._cases, self._cotangents, strict=True)
         ]
         trials = [

@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass
 from html import escape
 
+JUDGE_FAILED = "JudgeFailed"
+"""The error that stands in a graded cell where the judge itself failed: a person has to look."""
+
 
 @dataclass(frozen=True)
 class CaseResult:

@@ -59,7 +59,7 @@ def pytest_configure(config):
 
 def pytest_terminal_summary(terminalreporter, config):
     if config.stash[LINES]:
-        terminalreporter.section("ratios, medians of one run")
+        terminalreporter.section("ratios, each within one run")
         terminalreporter.line(f"{describe()}, torch {torch.__version__}")
         for line in config.stash[LINES]:
             terminalreporter.line(line)

@@ -1,7 +1,13 @@
 """A whole class at a time: every submission of a problem set refereed, nobody lost.
 
-`running` hands submissions to jobs, processes with a warm nursery each. A job *reads* what was
-handed in (`submissions`), puts the problem set's own cells back in (`sanitising`) and *grades* it
-(`grading`). What comes back goes through one writer into autograded/ and nbgrader's gradebook
-(`gradebook`), and last of all into a record (`records`): a submission without one is graded again.
+`running` finds what is to be graded and hands it to whoever grades: the jobs of this machine
+(`local`), or a cluster (`cluster`). They *read* what was handed in and grade it (`grading`). What
+comes back goes through one `writer`, by nbgrader's rules (`recording`), into autograded/ and the
+gradebook, and last of all into a record (`records`): a submission without one is graded again.
 """
+
+import sys
+
+# jsonschema, which nbformat brings along, builds a grammar of international web addresses as soon
+# as it finds this package: 0.7 s in every process, for a format that no notebook's schema has.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]

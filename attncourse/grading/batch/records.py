@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from attncourse.grading.batch.submissions import Problem
+from attncourse.grading.course.scoring import Score
+from attncourse.grading.course.submissions import Problem
 
 FOLDER = ".grade"
 
@@ -30,6 +31,8 @@ class ItemRecord:
     misconception: str | None
     stopped: str | None
     """Why the check was cut short, if it was."""
+    needs_a_person: str | None
+    """Why a person has to look, if the judge failed."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,10 @@ class NotebookRecord:
 
     name: str
     problem: Problem | None
-    scores: dict[str, float | None]
-    """Of each graded cell; None where a person has to give the points."""
+    mended: str
+    """What was put right in it before it was graded; empty if nothing was."""
+    scores: dict[str, Score]
+    """Of each cell that gives points."""
     comments: dict[str, str | None]
     items: tuple[ItemRecord, ...]
 
@@ -60,16 +65,7 @@ class Record:
     @property
     def score(self) -> float:
         """The points that the checks gave."""
-        return sum(score or 0.0 for book in self.notebooks for score in book.scores.values())
-
-
-@dataclass(frozen=True)
-class Graded:
-    """A graded submission, before it is written anywhere."""
-
-    record: Record
-    notebooks: dict[str, str]
-    """The autograded notebooks as JSON."""
+        return sum(each.points or 0.0 for book in self.notebooks for each in book.scores.values())
 
 
 class Records:
@@ -111,8 +107,10 @@ def write_safely(path: Path, text: str) -> None:
 
 
 def _notebook(kept: dict[str, object]) -> NotebookRecord:
-    problem, items = kept["problem"], kept["items"]
+    problem, items, scores = kept["problem"], kept["items"], kept["scores"]
     kept["problem"] = Problem(**problem) if isinstance(problem, dict) else None
     assert isinstance(items, list)
+    assert isinstance(scores, dict)
     kept["items"] = tuple(ItemRecord(**item) for item in items)
+    kept["scores"] = {name: Score(**score) for name, score in scores.items()}
     return NotebookRecord(**kept)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What a batch gave: scores, a histogram, items most often missed and why, failures by kind."""
+"""What a batch gave: scores, a histogram, items most often missed and why, remarks by kind."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 from statistics import mean, median
 
+from attncourse.grading.batch.grading import FAILED
 from attncourse.grading.batch.records import Record, write_safely
 from attncourse.grading.batch.running import Batch
 
@@ -39,9 +40,16 @@ class ItemSummary:
         return ", ".join(f"{name} ({count})" for name, count in self.mistakes.most_common(3))
 
 
+MENDED = "mended"
+"""The kind of what was put right, and costs no points."""
+NEEDS_A_PERSON = "needs a person"
+"""The kind of what the judge failed on."""
+_FAILURES = "failures"  # all other kinds together, as a column of the CSV file
+
+
 @dataclass(frozen=True)
-class Failure:
-    """Something that went wrong in one student's submission."""
+class Remark:
+    """Something about one student's submission that the instructor has to know."""
 
     student: str
     kind: str
@@ -54,7 +62,7 @@ class Summary:
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self._scores = [record.score for record in batch.records]
-        self.failures = list(_failures(batch))
+        self.remarks = list(_remarks(batch))
         self.items = sorted(_items(batch.records), key=lambda item: -item.missed)
 
     @property
@@ -85,11 +93,15 @@ class Summary:
             f"of {self._batch.points:g} points that the checks give"
         )
 
-    def _by_kind(self) -> list[tuple[str, list[Failure]]]:
-        kinds: dict[str, list[Failure]] = defaultdict(list)
-        for failure in self.failures:
-            kinds[failure.kind].append(failure)
-        return sorted(kinds.items(), key=lambda pair: -len(pair[1]))
+    def _by_kind(self) -> list[tuple[str, list[Remark]]]:
+        """What is to be done first, and what needs nothing to be done last."""
+        kinds: dict[str, list[Remark]] = defaultdict(list)
+        for remark in self.remarks:
+            kinds[remark.kind].append(remark)
+        return sorted(
+            kinds.items(),
+            key=lambda pair: (pair[0] != NEEDS_A_PERSON, pair[0] == MENDED, -len(pair[1])),
+        )
 
     def __str__(self) -> str:
         most = max(count for _, count in self.histogram)
@@ -105,11 +117,11 @@ class Summary:
             f"{f': {item.told}' if item.told else ''}"
             for item in self.items
         ]
-        for kind, failures in self._by_kind():
-            lines += ["", f"{kind} ({len(failures)})"]
-            lines += [f"  {failure.student}: {failure.reason}" for failure in failures[:10]]
-            if len(failures) > 10:
-                lines.append(f"  and {len(failures) - 10} more; the CSV file has them all")
+        for kind, remarks in self._by_kind():
+            lines += ["", f"{kind} ({len(remarks)})"]
+            lines += [f"  {remark.student}: {remark.reason}" for remark in remarks[:10]]
+            if len(remarks) > 10:
+                lines.append(f"  and {len(remarks) - 10} more; the CSV file has them all")
         return "\n".join(lines)
 
     def write(self, folder: Path) -> Iterator[Path]:
@@ -123,12 +135,20 @@ class Summary:
     def _csv(self) -> str:
         file = io.StringIO()
         cells = sorted(item.cell for item in self.items)
-        columns = ["student", "score", "points", *cells, "misconceptions", "failures", "sandboxed"]
+        told = [NEEDS_A_PERSON, _FAILURES, MENDED]
+        columns = ["student", "score", "points", *cells, "misconceptions", *told, "sandboxed"]
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        failures: dict[str, list[str]] = defaultdict(list)
-        for failure in self.failures:
-            failures[failure.student].append(f"{failure.kind}: {failure.reason}")
+        remarks: dict[str, dict[str, list[str]]] = defaultdict(lambda: {name: [] for name in told})
+        for each in self.remarks:
+            if each.kind in told:
+                remarks[each.student][each.kind].append(each.reason)
+            else:
+                remarks[each.student][_FAILURES].append(f"{each.kind}: {each.reason}")
+        joined = {
+            student: {name: "; ".join(reasons) for name, reasons in columns.items()}
+            for student, columns in remarks.items()
+        }
         for record in self._batch.records:
             items = [item for book in record.notebooks for item in book.items]
             mistakes = [
@@ -141,12 +161,12 @@ class Summary:
                     "points": f"{self._batch.points:g}",
                     **{item.cell: f"{item.score:g}" for item in items},
                     "misconceptions": "; ".join(mistakes),
-                    "failures": "; ".join(failures[record.student]),
+                    **joined.get(record.student, {}),
                     "sandboxed": "yes" if record.sandboxed else "no",
                 }
             )
         for name in self._batch.misnamed:
-            writer.writerow({"student": name, "failures": "; ".join(failures[name])})
+            writer.writerow({"student": name, **joined[name]})
         return file.getvalue()
 
     def _html(self) -> str:
@@ -162,11 +182,11 @@ class Summary:
             f"<td>{mean(item.scores):.2f} of {item.points:g}</td><td>{escape(item.told)}</td></tr>"
             for item in self.items
         )
-        failures = "".join(
-            f"<tr><th scope=row>{escape(failure.student)}</th>"
-            f"<td>{escape(kind)}</td><td>{escape(failure.reason)}</td></tr>"
+        remarks = "".join(
+            f"<tr><th scope=row>{escape(remark.student)}</th>"
+            f"<td>{escape(kind)}</td><td>{escape(remark.reason)}</td></tr>"
             for kind, each in self._by_kind()
-            for failure in each
+            for remark in each
         )
         students = "".join(
             f"<tr><th scope=row>{escape(record.student)}</th><td>{record.score:g}</td></tr>"
@@ -178,21 +198,27 @@ class Summary:
             average=escape(self._average),
             histogram=_table("Scores", ("Points", "", "Students"), bars),
             items=_table("Items, most often missed first", _ITEMS, items),
-            failures=_table("What went wrong", ("Student", "Kind", "Reason"), failures),
+            remarks=_table("What to know", ("Student", "Kind", "Reason"), remarks),
             students=_table("Students", ("Student", "Points"), students),
         )
 
 
-def _failures(batch: Batch) -> Iterator[Failure]:
+def _remarks(batch: Batch) -> Iterator[Remark]:
     for record in batch.records:
         for book in record.notebooks:
             if book.problem is not None:
-                yield Failure(record.student, book.problem.kind, book.problem.reason)
+                yield Remark(record.student, book.problem.kind, book.problem.reason)
+            if book.mended:
+                yield Remark(record.student, MENDED, book.mended)
             for item in book.items:
                 if item.stopped:
-                    yield Failure(record.student, "stopped", f"{item.cell}: {item.stopped}")
+                    yield Remark(record.student, "stopped", f"{item.cell}: {item.stopped}")
+                failed = book.problem is not None and book.problem.kind == FAILED
+                if item.needs_a_person and not failed:  # which has been said of all cells at once
+                    said = f"{item.cell}: {item.needs_a_person}"
+                    yield Remark(record.student, NEEDS_A_PERSON, said)
     for name in batch.misnamed:
-        yield Failure(name, "misnamed", "The folder's name can be no student's in the gradebook.")
+        yield Remark(name, "misnamed", "The folder's name can be no student's in the gradebook.")
 
 
 def _items(records: list[Record]) -> list[ItemSummary]:
@@ -239,7 +265,7 @@ td:nth-child(4) {{ min-width: 16rem }}
 <p>{headline}; {average}.</p>
 {histogram}
 {items}
-{failures}
+{remarks}
 {students}
 </html>
 """

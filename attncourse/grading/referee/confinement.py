@@ -114,6 +114,8 @@ def command(program: Sequence[str]) -> list[str]:
             arguments += ["--ro-bind", str(link), str(link)]
     for path in _HIDDEN:
         arguments += ["--tmpfs", str(path), "--remount-ro", str(path)]
+    for path in _left_behind():
+        arguments += ["--ro-bind", os.devnull, str(path)]
     arguments += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", scratch()]
     # What an ordinary user's nursery makes belongs to that user, and so to each worker.
     arguments += ["--remount-ro", "/dev", "--remount-ro", "/"]
@@ -170,6 +172,14 @@ def _readable() -> list[Path]:
         if os.path.exists(path) and not any(path.is_relative_to(p) for p in found):
             found.append(path)
     return found
+
+
+def _left_behind() -> Iterator[Path]:
+    """Compiled modules whose source is gone. It may have been items, before they moved."""
+    for path in _PACKAGE.rglob("__pycache__/*.pyc"):
+        source = path.parent.with_name(path.name.partition(".")[0] + ".py")
+        if not source.exists() and not any(path.is_relative_to(each) for each in _HIDDEN):
+            yield path
 
 
 def check() -> None:

@@ -5,22 +5,20 @@ from __future__ import annotations
 import contextlib
 import itertools
 import socket
-import subprocess
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from torch import Tensor
 
 from attncourse.grading.caller import Failed, Outcome, Returned
 from attncourse.grading.referee import confinement
 from attncourse.grading.referee.confinement import NoSandbox
+from attncourse.grading.referee.launching import START, NurseryProcess
 from attncourse.grading.referee.wire import Channel, WireError
 from attncourse.grading.referee.worker_outputs import readable
 from attncourse.grading.values import Foreign, Value
 
-_START = 120.0  # seconds until torch is loaded, on a slow disk
 _NO_SENSE = "the answer makes no sense"
 
 
@@ -28,94 +26,53 @@ class WorkerLost(Exception):
     """The worker ended, did not answer in time, or sent what makes no sense."""
 
 
-class Nursery:
-    """A warm process that workers are forked from, in its sandbox. A context manager.
+class Workers:
+    """Where workers come from: the nursery, or a branch of it, at the other end of a socket.
 
-    Not for more than one thread; and the thread that starts it has to live as long as it does,
-    because Linux takes the end of the thread that started a process for the end of its parent.
+    Not for more than one thread.
     """
 
-    def __init__(self, *, sandboxed: bool = True) -> None:
-        """Start it.
+    def __init__(self, control: socket.socket, *, sandboxed: bool) -> None:
+        self.sandboxed = sandboxed
+        self._control = control
+        self._control.settimeout(START)
+        self._numbers = itertools.count()  # of workers: none twice, so that none is mistaken
+        self._is_ready = False
+
+    def ready(self) -> None:
+        """Wait until there can be workers; the first that asks for one waits anyway.
 
         Raises:
             NoSandbox: this machine cannot confine students' code.
-            RuntimeError: it does not start, for any other reason.
+            RuntimeError: there will be none, for any other reason.
         """
-        self.sandboxed = sandboxed
-        self._numbers = itertools.count()  # of workers: none twice, so that none is mistaken
-        if sandboxed:
-            confinement.check()
-        self._launch()
+        if self._is_ready:
+            return
+        if self._heard() != "ready":
+            self.close()
+            raise RuntimeError("the nursery did not start")
+        self._is_ready = True
         try:
             with self.start() as worker:
-                worker.run("pass", _START)
+                worker.run("pass", START)
         except WorkerLost as lost:
             self.close()
-            if sandboxed:
+            if self.sandboxed:
                 raise NoSandbox(confinement.refused(str(lost))) from None
             raise RuntimeError(str(lost)) from None
-
-    def _launch(self) -> None:
-        ours, theirs = socket.socketpair()
-        program = [
-            confinement.program(),
-            "-m",
-            "attncourse.grading.referee.nursery",
-            str(theirs.fileno()),
-        ]
-        if self.sandboxed:
-            program = confinement.command(program)
-        else:
-            program.append("--unsandboxed")
-        # A file, not a pipe: a pipe that nobody reads blocks its writer once it is full.
-        with theirs, tempfile.TemporaryFile() as said:
-            self._process = subprocess.Popen(
-                program,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=said,
-            )
-            self._control = ours
-            self._control.settimeout(_START)
-            if self._ask("") != "ready":
-                self.close()
-                said.seek(0)
-                last = said.read()[-800:].decode(errors="replace")
-                raise RuntimeError(f"the nursery did not start: {last}")
-
-    def _ask(self, request: str, *descriptors: int) -> str:
-        """The nursery's answer; empty if there is none, and never will be."""
-        answer = b""
-        with contextlib.suppress(OSError):
-            if request:
-                socket.send_fds(self._control, [request.encode()], list(descriptors))
-            answer = self._control.recv(1000)
-        if not answer:
-            self._process.kill()
-            self._process.wait()
-        return answer.decode(errors="replace")
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs. `start` starts it again if it does not."""
-        return self._process.poll() is None
 
     def start(self) -> Worker:
         """A fresh worker, which has run nothing.
 
         Raises:
             WorkerLost: none could be started.
-            RuntimeError: the nursery had ended, and could not be started again.
+            NoSandbox, RuntimeError: as `ready` says.
         """
-        if not self.alive:
-            self.close()
-            self._launch()
+        self.ready()
         ours, theirs = socket.socketpair()
         with theirs:
             number = next(self._numbers)
-            said = self._ask(f"start {number}", theirs.fileno())
+            said = self._ask(f"start {number}", theirs)
         if said != "started":
             ours.close()
             raise WorkerLost(f"no worker could be started: {said or 'the nursery has ended'}")
@@ -126,26 +83,67 @@ class Nursery:
         said = self._ask(f"kill {number}")
         return "" if said == "killed" else said
 
-    def close(self) -> None:
-        """End the nursery and every worker."""
-        self._control.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(10)
-        self._process.kill()
-        self._process.wait()
+    def _ask(self, request: str, *descriptors: socket.socket) -> str:
+        """The nursery's answer; empty if there is none, and never will be."""
+        return self._heard() if self._told(request, *descriptors) else ""
 
-    def __enter__(self) -> Nursery:
+    def _told(self, request: str, *descriptors: socket.socket) -> bool:
+        try:
+            numbers = [each.fileno() for each in descriptors]
+            socket.send_fds(self._control, [request.encode()], numbers)
+        except OSError:
+            self.close()
+            return False
+        return True
+
+    def _heard(self) -> str:
+        answer = b""
+        with contextlib.suppress(OSError):
+            answer = self._control.recv(1000)
+        if not answer:
+            self.close()
+        return answer.decode(errors="replace")
+
+    def close(self) -> None:
+        """End every worker, and what they come from."""
+        self._control.close()
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
+class Nursery(Workers):
+    """Workers from a nursery of one's own, which ends with this. A context manager.
+
+    It warms itself while the caller does something else, until the first worker is asked for.
+    """
+
+    def __init__(self, *, sandboxed: bool = True) -> None:
+        """Start it.
+
+        Raises:
+            NoSandbox: bubblewrap is not installed.
+        """
+        self._process = NurseryProcess(sandboxed=sandboxed)
+        super().__init__(self._process.branch(), sandboxed=sandboxed)
+
+    def ready(self) -> None:
+        self._process.ready()
+        super().ready()
+
+    def close(self) -> None:
+        super().close()
+        self._process.close()
+
+
 class Worker:
     """One worker, seen from outside. After `WorkerLost` it answers nothing any more."""
 
-    def __init__(self, nursery: Nursery, number: int, channel: Channel) -> None:
-        self._nursery, self._number, self._channel = nursery, number, channel
+    def __init__(self, workers: Workers, number: int, channel: Channel) -> None:
+        self._workers, self._number, self._channel = workers, number, channel
         self._requests = itertools.count()
         self._lost = ""
 
@@ -186,7 +184,7 @@ class Worker:
         """End it with all that it has started."""
         if not self._lost:
             self._channel.close()
-            how = self._nursery.kill(self._number)
+            how = self._workers.kill(self._number)
             self._lost = f"{reason}: {how}" if how else reason
 
     def __enter__(self) -> Worker:
@@ -221,16 +219,8 @@ class RemoteCaller:
             raise WorkerLost(_NO_SENSE)
         return found
 
-    def call(self, args: Sequence[Value], kwargs: Mapping[str, Value]) -> Outcome:
-        return self._call(args, kwargs, None)
-
-    def call_with_grad(
-        self, args: Sequence[Value], kwargs: Mapping[str, Value], cotangent: Tensor
-    ) -> Outcome:
-        return self._call(args, kwargs, cotangent)
-
-    def _call(
-        self, args: Sequence[Value], kwargs: Mapping[str, Value], cotangent: Tensor | None
+    def call(
+        self, args: Sequence[Value], kwargs: Mapping[str, Value], cotangent: Tensor | None = None
     ) -> Outcome:
         request = {
             "do": "call",

@@ -6,7 +6,7 @@ import ast
 import functools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import nbformat
@@ -16,10 +16,14 @@ from nbformat.v4 import new_markdown_cell
 
 from attncourse.grading.checking import judged
 from attncourse.grading.declaring import items
-from attncourse.grading.referee.judge import Nursery, RemoteCaller, Worker, WorkerLost
-from attncourse.grading.verdict import Verdict
+from attncourse.grading.referee.judge import RemoteCaller, Worker, WorkerLost, Workers
+from attncourse.grading.verdict import JUDGE_FAILED, Verdict
 
 Outputs = list[dict[str, Any]]
+
+
+class CheckError(ValueError):
+    """A graded cell has a check that the referee cannot make: the instructor's slip."""
 
 
 class NoWorker(Exception):
@@ -28,7 +32,7 @@ class NoWorker(Exception):
 
 def referee(
     notebook: NotebookNode,
-    nursery: Nursery,
+    workers: Workers,
     *,
     seed: Callable[[str], object],
     seconds: float,
@@ -45,16 +49,16 @@ def referee(
 
     Raises:
         NoWorker: as it says.
-        ValueError: a graded cell has a check that the referee cannot make: the instructor's slip.
+        CheckError: as it says.
     """
-    run = _Run(nursery, seconds, 10 * seconds if total_seconds is None else total_seconds)
+    run = _Run(workers, seconds, 10 * seconds if total_seconds is None else total_seconds)
     try:
         for count, cell in enumerate((c for c in notebook.cells if c.cell_type == "code"), 1):
             cell.outputs = [_node(output, count) for output in _outputs(cell, run, seed)]
             cell.execution_count = count
     finally:
         run.close()
-    if not nursery.sandboxed:
+    if not workers.sandboxed:
         _say_unsandboxed(notebook)
 
 
@@ -72,9 +76,40 @@ def _outputs(cell: NotebookNode, run: _Run, seed: Callable[[str], object]) -> Ou
     # A graded cell that is also a solution is the student's text, and scored by a person.
     if not marks.get("grade") or marks.get("solution"):
         return run.cell(cell.source)[0]
-    if found := _check_in(cell.source):
+    if found := check_in(cell.source):
         return run.check(*found, seed(found[0]))
     return _scored_by_its_end(*run.cell(cell.source), marks["points"])
+
+
+@functools.lru_cache(maxsize=256)
+def check_in(source: str) -> tuple[str, str] | None:
+    """The item and the name of the function that a graded cell checks, if it has a check.
+
+    Raises:
+        CheckError: as it says.
+    """
+    try:
+        tree = ast.parse(TransformerManager().transform_cell(source))  # type: ignore[no-untyped-call]
+    except SyntaxError:
+        return None
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "check"
+    ]
+    match calls:
+        case []:
+            return None
+        case [ast.Call(args=[ast.Constant(value=str(item)), ast.Name(id=name)], keywords=[])]:
+            if item in items():
+                return item, name
+    raise CheckError(
+        'the referee makes one check in a graded cell, written check("ITEM", FUNCTION) with an '
+        f"item of the course and the function's name; this cell has {ast.unparse(calls[0])}"
+        + (f" and {len(calls) - 1} more" if len(calls) > 1 else "")
+    )
 
 
 class _OutOfTime(Exception):
@@ -84,8 +119,8 @@ class _OutOfTime(Exception):
 class _Run:
     """The worker of a notebook, and what brings its successor to the same place."""
 
-    def __init__(self, nursery: Nursery, seconds: float, total_seconds: float) -> None:
-        self._nursery, self._seconds, self._total = nursery, seconds, total_seconds
+    def __init__(self, workers: Workers, seconds: float, total_seconds: float) -> None:
+        self._workers, self._seconds, self._total = workers, seconds, total_seconds
         self._end = time.monotonic() + total_seconds
         self._worker: Worker | None = None
         self._done: list[str] = []
@@ -113,14 +148,14 @@ class _Run:
         except Exception as error:  # a fault of ours, or an answer that we have not foreseen
             logging.getLogger(__name__).exception("the judge failed on %s", item_id)
             said = f"The judge itself failed on this answer: it needs a person ({error!r:.300})"
-            return [_error("JudgeFailed", said, said), _score(0.0)]
+            return [_error(JUDGE_FAILED, said, said), _score(0.0)]
         return [*_shown(verdict), _score(verdict.score)]
 
     def _ready(self) -> Worker:
         """A worker in which all earlier cells have run that did not end one."""
         while self._worker is None or self._worker.lost:
             try:
-                self._worker = self._nursery.start()
+                self._worker = self._workers.start()
             except WorkerLost as lost:
                 raise NoWorker(str(lost)) from None
             for source in list(self._done):
@@ -167,31 +202,20 @@ def _points(item_id: str) -> float:
     return items()[item_id].points
 
 
-@functools.lru_cache(maxsize=256)
-def _check_in(source: str) -> tuple[str, str] | None:
-    """The item and the name of the function that a graded cell checks, if it has a check."""
-    try:
-        tree = ast.parse(TransformerManager().transform_cell(source))  # type: ignore[no-untyped-call]
-    except SyntaxError:
-        return None
-    calls = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "check"
-    ]
-    match calls:
-        case []:
-            return None
-        case [ast.Call(args=[ast.Constant(value=str(item)), ast.Name(id=name)], keywords=[])]:
-            if item in items():
-                return item, name
-    raise ValueError(
-        'the referee makes one check in a graded cell, written check("ITEM", FUNCTION) with an '
-        f"item of the course and the function's name; this cell has {ast.unparse(calls[0])}"
-        + (f" and {len(calls) - 1} more" if len(calls) > 1 else "")
-    )
+def see_that_checks_can_be_made(cells: Iterable[tuple[str, str]]) -> None:
+    """Before the first submission: afterwards it would look like a student's fault.
+
+    Args:
+        cells: where each graded cell stands, and its source.
+
+    Raises:
+        CheckError: as it says.
+    """
+    for place, source in cells:
+        try:
+            check_in(source)
+        except CheckError as error:
+            raise CheckError(f"{place}: {error}") from None
 
 
 # A graded cell without `check` holds asserts that an instructor wrote. They have to run beside the

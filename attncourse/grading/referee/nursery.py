@@ -2,9 +2,11 @@
 
     python -m attncourse.grading.referee.nursery DESCRIPTOR [--unsandboxed]
 
-The descriptor is a socket. `start N`, with a descriptor of the worker's own, is answered by
-`started`, or by the reason why there is no worker; `kill N` by `killed`, or by how the worker had
-ended before. When the socket closes, everything here ends.
+The descriptor is a socket, on which it says `ready` when it is warm. `start N`, with a descriptor
+of the worker's own, is answered by `started`, or by the reason why there is no worker; `kill N` by
+`killed`, or by how the worker had ended before. `branch`, with a descriptor, is not answered here:
+a fork of this process says `ready` at the other end, and serves whoever holds that. When the
+socket closes, everything that was asked for on it ends.
 
 Between the nursery and each worker stands a guardian. It sees to it that the worker ends: when the
 nursery lets go of the leash, or ends itself, or when the worker's memory grows beyond its limit.
@@ -36,17 +38,20 @@ def main(arguments: list[str]) -> None:
         worker.warm()
         gc.collect()
         gc.freeze()  # what stands now is shared with every worker: let no collection touch it
-        control.sendall(b"ready")
         _serve(control, sandboxed="--unsandboxed" not in options)
 
 
 def _serve(control: socket.socket, *, sandboxed: bool) -> None:
+    control.sendall(b"ready")
     leashes: dict[bytes, tuple[int, socket.socket]] = {}  # and the guardian that is on it
     while True:
         request, descriptors, _, _ = socket.recv_fds(control, 64, 1)
         if not request:
             return  # which lets go of every leash
-        what, number = request.split()
+        what, _, number = request.partition(b" ")
+        if what == b"branch":
+            _branch(control, [leash for _, leash in leashes.values()], descriptors[0], sandboxed)
+            continue
         if what == b"start":
             leash, end = socket.socketpair()
             guardian = os.fork()
@@ -64,6 +69,25 @@ def _serve(control: socket.socket, *, sandboxed: bool) -> None:
         else:
             said = (number in leashes and _let_go(*leashes.pop(number))) or b"killed"
         control.sendall(said)
+
+
+def _branch(
+    control: socket.socket, leashes: list[socket.socket], descriptor: int, sandboxed: bool
+) -> None:
+    """Go on twice: here, and in a fork that serves at another socket."""
+    between = os.fork()
+    if between:
+        os.close(descriptor)
+        os.waitpid(between, 0)
+        return
+    try:
+        for ours in (control, *leashes):
+            ours.close()
+        if not os.fork():  # twice, so that nobody here has to wait for its end
+            with socket.socket(fileno=descriptor) as end:
+                _serve(end, sandboxed=sandboxed)
+    finally:
+        os._exit(0)
 
 
 def _heard(leash: socket.socket) -> bytes:

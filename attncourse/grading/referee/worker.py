@@ -201,7 +201,7 @@ def warm() -> None:
     _shell = _Shell.instance(config=config, displayhook_class=_Hook)
     _shell.enable_matplotlib("inline")  # type: ignore[no-untyped-call]
     # The first call, the first backward pass and the first figure load more.
-    InProcess(torch.neg).call_with_grad([torch.ones(2)], {}, torch.ones(2))
+    InProcess(torch.neg).call([torch.ones(2)], {}, torch.ones(2))
     with settings_of_our_own():
         pass
     matplotlib.pyplot.figure().savefig(io.BytesIO())
@@ -292,11 +292,7 @@ def _call(request: Mapping[str, Any]) -> dict[str, Any]:
     with settings_of_our_own():  # as `check` does in the student's own kernel
         cotangent = copied(request["cotangent"])  # a cell may have left inference_mode on
         try:
-            outcome = (
-                caller.call(request["args"], request["kwargs"])
-                if cotangent is None
-                else caller.call_with_grad(request["args"], request["kwargs"], cotangent)
-            )
+            outcome = caller.call(request["args"], request["kwargs"], cotangent)
         except KeyboardInterrupt:  # nobody interrupts here but the student's own code
             outcome = Failed("KeyboardInterrupt", "", None, "", "", "", False)
     return _told(outcome)

@@ -1,5 +1,6 @@
 """A course in a folder of its own, with submissions, and what its gradebook says."""
 
+import csv
 import os
 import shutil
 import subprocess
@@ -48,6 +49,7 @@ class ClassCourse:
 
     def __init__(self, folder):
         self.folder = folder
+        self.database = f"sqlite:///{folder}/gradebook.db"
 
     def run(self, *command, check=True):
         path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
@@ -92,7 +94,7 @@ class ClassCourse:
         return notebook
 
     def sql(self, statement, **values):
-        engine = create_engine(f"sqlite:///{self.folder}/gradebook.db")
+        engine = create_engine(self.database)
         with engine.begin() as connection:
             result = connection.execute(text(statement), values)
             rows = [tuple(row) for row in result] if result.returns_rows else []
@@ -122,10 +124,51 @@ class ClassCourse:
             ),
         }
 
+    def summary(self):
+        """The rows of the summary's CSV file."""
+        path = self.folder / "grades" / f"{PS}-summary.csv"
+        return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
     def scores(self, student):
         """What the checks gave, by cell."""
         grades = self.gradebook()["grades"]
         return {name: auto for who, name, auto, *_ in grades if who == student and "_check" in name}
+
+
+def broken_submissions(course):
+    """What students hand in instead, and the kind that it is counted as."""
+
+    def raw(student, content):
+        course.place(student).write_bytes(content)
+
+    raw("empty", b"")
+    raw("half-a-file", b'{"cells": [')
+    raw("a-list", b"[1, 2]")
+    raw("deep", b"[" * 100_000)
+    raw("bytes", bytes(range(256)))
+    raw("no-cells", b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}')
+    raw("wrong-cells", b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [1]}')
+    course.place("link").symlink_to(course.place("half-right"))
+    (course.folder / "submitted" / "link-to-a-friend").symlink_to(
+        course.folder / "submitted" / "half-right"
+    )
+    course.place("wrong-name").with_name("final (2).ipynb").write_bytes(b"{}")
+    course.place("folder").mkdir()
+    course.place("nothing")
+    return {
+        "empty": "empty",
+        "half-a-file": "broken",
+        "a-list": "no notebook",
+        "deep": "broken",
+        "bytes": "broken",
+        "no-cells": "no notebook",
+        "wrong-cells": "no notebook",
+        "link": "a link",
+        "link-to-a-friend": "a link",
+        "wrong-name": "wrong name",
+        "folder": "no file",
+        "nothing": "missing",
+    }
 
 
 def generated(folder):

@@ -1,51 +1,14 @@
 """A batch that is killed, and jobs that die: every score is there in the end, once."""
 
-import contextlib
 import os
 import random
 import signal
 import time
 
-import psutil
-from grading.batch.course_of_a_class import HALF_RIGHT, HALF_RIGHT_SCORES, PROGRAMS, PS
+from grading.batch.batches import autograded, batch, wait_until
+from grading.batch.course_of_a_class import HALF_RIGHT, HALF_RIGHT_SCORES
 
 KILLS = int(os.environ.get("ATTNCOURSE_KILLS", "3"))
-
-
-@contextlib.contextmanager
-def batch(course, *options):
-    """A batch that runs; every process that it started has ended when this ends."""
-    with (course.folder / "said").open("w") as said:
-        process = psutil.Popen(
-            [str(PROGRAMS / "attncourse"), "grade", PS, *options],
-            cwd=course.folder,
-            stdout=said,
-            stderr=said,
-        )
-        started = set()
-        try:
-            yield process, started
-        finally:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                started |= set(process.children(recursive=True))
-                process.kill()
-            process.wait()
-            _, alive = psutil.wait_procs(started, timeout=20)
-            for left_over in alive:
-                left_over.kill()
-            assert not alive, alive
-
-
-def wait_until(true, process, seconds=120):
-    """Wait for something to become true, or for the process to end."""
-    end = time.monotonic() + seconds
-    while not true() and process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < end, "it never became true"
-        time.sleep(0.005)
-
-
-def autograded(course):
-    return {path: path.read_bytes() for path in course.folder.glob(f"autograded/*/{PS}/*")}
 
 
 def test_killed_at_random_moments_it_goes_on_to_the_same_scores(course, tmp_path):
@@ -107,13 +70,15 @@ def test_a_submission_whose_job_dies_is_tried_again_and_then_recorded_as_failed(
     assert "victim: Grading it failed twice" in said
 
 
-def test_two_batches_of_a_problem_set_at_a_time_are_refused(course):
-    with batch(course, "--jobs", "1") as (process, _):
-        wait_until((course.folder / ".grade" / f"{PS}.lock").exists, process)
-        time.sleep(0.1)
+def test_a_second_batch_of_a_problem_set_is_refused_until_the_first_has_ended(course):
+    # A submission that takes as long as the test wants it to.
+    course.hand_in("slow", {"cosine_affinity": "import time\ntime.sleep(60)"})
+    with batch(course, "--jobs", "1") as (process, started):
+        wait_until(lambda: autograded(course), process)
         done = course.grade(check=False)
         assert done.returncode == 1
         assert "being graded already" in done.stderr
+        started |= set(process.children(recursive=True))
 
 
 def test_an_interrupt_says_how_to_go_on(course):

@@ -1,6 +1,6 @@
-"""Grade the corpus with stock nbgrader and with the referee; print one table in Markdown.
+"""Grade the corpus with stock nbgrader and with the referee, side by side in one table.
 
-    PYTHONPATH=tests .venv/bin/python -m grading.corpus.compare [--jobs N] [NAME …]
+    PYTHONPATH=tests .venv/bin/python -m grading.corpus.compare [--jobs N] [--out F.csv] [NAME …]
 
 Stock nbgrader runs the students' code unprotected, so here each of its runs is put into a sandbox
 of its own, with limits: with the course, its gradebook and all submissions in it, as they would
@@ -11,19 +11,20 @@ Some 10 seconds for each entry. Names, or parts of them, choose entries.
 from __future__ import annotations
 
 import argparse
+import csv
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import nbformat
-from grading.corpus import ENTRIES
+from grading.corpus import ENTRIES, KINDS
 from grading.corpus.base import POINTS, Entry, as_saved, ordinary
 from grading.corpus.refereed import refereed
 from tqdm import tqdm
@@ -43,13 +44,14 @@ c.ClearSolutions.enforce_metadata = False
 
 
 def main(arguments: list[str]) -> None:
-    """Print the table, a row as soon as it is known."""
+    """Print the table, a row as soon as it is known, and keep it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="stock runs at a time")
+    parser.add_argument("--out", type=Path, metavar="F.csv", help="where the table is kept")
     parser.add_argument("names", nargs="*", metavar="NAME", help="part of an entry's name")
     options = parser.parse_args(arguments)
     chosen = [e for e in ENTRIES if any(n in e.name for n in options.names or [""])]
-    print(f"| submission | deserves | stock nbgrader | referee |\n|{'---|' * 4}")
+    rows = []
     with tempfile.TemporaryDirectory() as scratch, Nursery() as nursery:
         folder = Path(scratch)
         template = _course(folder / "template")
@@ -57,12 +59,31 @@ def main(arguments: list[str]) -> None:
             stock = pool.map(lambda entry: _stock(entry, template), chosen)
             for entry, seen in tqdm(zip(chosen, stock, strict=True), total=len(chosen)):
                 scores, _ = refereed(entry.handed_in(COURSE), nursery, folder)
-                row = (entry.name, _shown(entry.deserves), seen, _shown(scores))
-                tqdm.write(f"| {' | '.join(row)} |", file=sys.stdout)
+                row = as_row(entry) | seen | {"referee": shown(scores)}
+                tqdm.write("; ".join(f"{k}: {v}" for k, v in row.items() if v), file=sys.stdout)
+                rows.append(row)
+    if options.out:
+        with options.out.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
 
 
-def _shown(scores: dict[str, float | None]) -> str:
-    return " + ".join("–" if scores[name] is None else f"{scores[name]:g}" for name in POINTS)
+COLUMNS = ("kind", "submission", "tries", "deserves", "stock", "remarks", "referee")
+
+
+def as_row(entry: Entry) -> dict[str, str]:
+    """What is known of an entry before it is graded."""
+    [kind] = [name for name, entries in KINDS.items() if entry in entries]
+    said = (kind, entry.name, entry.tries, shown(entry.deserves))
+    return dict(zip(COLUMNS, said, strict=False))
+
+
+def shown(scores: Mapping[str, float | None]) -> str:
+    """The points of all items, in the order of the problem set; empty where there are none."""
+    if any(scores.get(name) is None for name in POINTS):
+        return ""
+    return " + ".join(f"{scores[name]:g}" for name in POINTS)
 
 
 def _course(root: Path) -> Path:
@@ -117,8 +138,8 @@ def _nbgrader(root: Path, command: list[str]) -> subprocess.CompletedProcess[str
         return subprocess.CompletedProcess(command, code, "", said.read())
 
 
-def _stock(entry: Entry, template: Path) -> str:
-    """What stock nbgrader makes of it, in a copy of the course."""
+def _stock(entry: Entry, template: Path) -> dict[str, str]:
+    """What stock nbgrader makes of it, in a copy of the course: `stock` and `remarks`."""
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "course"
         shutil.copytree(template, root)
@@ -130,8 +151,7 @@ def _stock(entry: Entry, template: Path) -> str:
             scores = _scores(root, "student")
         except sqlite3.Error:
             scores, remarks = {}, ["gradebook destroyed"]
-        shown = _shown(scores) if scores.keys() == POINTS.keys() else "no score"
-        return f"{shown} ({', '.join(remarks)})" if remarks else shown
+        return {"stock": shown(scores), "remarks": ", ".join(remarks)}
 
 
 def _remarks(root: Path, before: dict[str, object], code: int) -> Iterator[str]:

@@ -9,9 +9,11 @@ from grading.corpus.base import ordinary
 from nbformat import NotebookNode
 from nbgrader.utils import compute_checksum
 
-from attncourse.grading.batch.course import ProblemSet, SourceCell, SourceNotebook, Terms
 from attncourse.grading.batch.grading import grade
-from attncourse.grading.batch.submissions import Submission, read
+from attncourse.grading.batch.recording import recorded
+from attncourse.grading.batch.terms import Terms
+from attncourse.grading.course.problem_set import ProblemSet, SourceCell, SourceNotebook
+from attncourse.grading.course.submissions import Submission, read
 from attncourse.grading.referee.judge import Nursery
 
 SECONDS = 5  # that a cell has, and all calls of an item together
@@ -27,11 +29,11 @@ def refereed(
     """
     (folder / "similarity.ipynb").write_bytes(file)
     handed_in = read(Submission("student", folder), ["similarity"])
-    terms = Terms(ProblemSet("ps1", (_source(),)), folder, SECONDS, True, "")
+    terms = Terms(ProblemSet("ps1", (_source(),)), folder, SECONDS, 10 * SECONDS, True, "")
     done = grade(handed_in, terms, nursery, lambda student, item: f"a seed for {item}")
-    (record,) = done.record.notebooks
-    scores = {name.removesuffix("_check"): score for name, score in record.scores.items()}
-    return scores, nbformat.reads(done.notebooks["similarity"], as_version=4)
+    (record,) = recorded(done, sandboxed=True).notebooks
+    scores = {name.removesuffix("_check"): each.points for name, each in record.scores.items()}
+    return scores, nbformat.reads(done.notebooks[0].text, as_version=4)
 
 
 def _source() -> SourceNotebook:
@@ -42,6 +44,7 @@ def _source() -> SourceNotebook:
             name=cell.metadata.nbgrader.grade_id,
             cell_type=cell.cell_type,
             source=cell.source,
+            released=cell.source,
             checksum=compute_checksum(cell),
             grade=cell.metadata.nbgrader.grade,
             solution=cell.metadata.nbgrader.solution,

@@ -44,6 +44,7 @@ def nursery(secret_in_the_environment: None) -> Iterator[Nursery]:
             pytest.fail(str(reason), pytrace=False)
         pytest.skip(str(reason))
     with Nursery() as started:
+        started.ready()  # what it starts until then is no entry's doing
         yield started
 
 

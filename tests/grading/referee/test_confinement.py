@@ -156,6 +156,25 @@ def test_the_items_can_be_neither_read_nor_imported(worker: Worker) -> None:
     assert said(worker, found) == "{} []"
 
 
+def test_what_was_compiled_of_items_that_have_moved_cannot_be_read(
+    monkeypatch: pytest.MonkeyPatch, sandbox: None, tmp_path: Path
+) -> None:
+    package = tmp_path / "attncourse"
+    for folder in ("grading", "grading/problem_sets"):
+        (package / folder / "__pycache__").mkdir(parents=True)
+    left = package / "grading/__pycache__/ps1_similarity.cpython-311.pyc"
+    used = package / "grading/__pycache__/caller.cpython-311.pyc"
+    for path in (left, used, package / "grading/caller.py"):
+        path.write_text("something to read")
+    (package / "grading/problem_sets/__pycache__/gone.cpython-311.pyc").write_text("hidden anyway")
+    monkeypatch.setattr(confinement, "_PACKAGE", package)
+    monkeypatch.setattr(confinement, "_HIDDEN", (package / "grading" / "problem_sets",))
+    done = subprocess.run(
+        confinement.command(["cat", str(used), str(left)]), capture_output=True, text=True
+    )
+    assert done.stdout == "something to read", done.stderr
+
+
 def test_only_the_scratch_folder_can_be_written_to(worker: Worker) -> None:
     refused = """
         import os, sys

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import strategies  # noqa: F401  (the profile)
 import torch
@@ -19,7 +17,9 @@ from hypothesis import strategies as st
 from attncourse.grading import items
 from attncourse.grading.caller import Failed, Returned
 from attncourse.grading.checking import judged
-from attncourse.grading.referee.judge import Nursery, RemoteCaller, Worker, WorkerLost
+from attncourse.grading.referee import confinement
+from attncourse.grading.referee.judge import Nursery, RemoteCaller, Worker, WorkerLost, Workers
+from attncourse.grading.referee.launching import NurseryProcess
 from attncourse.grading.values import Foreign
 from attncourse.grading.verdict import Verdict
 
@@ -118,10 +118,7 @@ def test_nor_does_one_that_is_right_in_part(
 
 
 def outcome(answer: Any, *args: Any, cotangent: torch.Tensor | None = None) -> Any:
-    caller = RemoteCaller(Liar(answer), "f", 60)  # type: ignore[arg-type]
-    return (
-        caller.call(args, {}) if cotangent is None else caller.call_with_grad(args, {}, cotangent)
-    )
+    return RemoteCaller(Liar(answer), "f", 60).call(args, {}, cotangent)  # type: ignore[arg-type]
 
 
 X = torch.ones(2, 3)
@@ -171,6 +168,11 @@ def test_what_an_error_says_is_cut() -> None:
 
 # --------------------------------------------------------------------------- workers that misbehave
 
+WIRE = """
+import os, struct, time
+wire = next(number for number in range(3, 256) if "socket:" in
+            (os.path.islink(f"/proc/self/fd/{number}") and os.readlink(f"/proc/self/fd/{number}") or ""))
+"""
 HOSTILE = {
     "dies": "import os; os._exit(3)",
     "is ended by a fault": "import ctypes; ctypes.string_at(0)",
@@ -210,22 +212,19 @@ while True:
         pass
 """,
     "closes its descriptors": "import os; os.closerange(0, 1000)",
-    "writes garbage to the wire": "import os; os.write(3, b'\\xff' * 1000)",
-    "writes zeros to the wire": "import os; os.write(3, bytes(12) + b'x')",
-    "promises a large message": """
-import os, struct, time
-os.write(3, struct.pack(">IQ", 1 << 20, 1 << 26)); time.sleep(3600)
+    "writes garbage to the wire": WIRE + "os.write(wire, b'\\xff' * 1000)",
+    "writes zeros to the wire": WIRE + "os.write(wire, bytes(12) + b'x')",
+    "promises a large message": f"""{WIRE}
+os.write(wire, struct.pack(">IQ", 1 << 20, 1 << 26)); time.sleep(3600)
 """,
-    "floods the wire": """
-import os
+    "floods the wire": f"""{WIRE}
 while True:
-    os.write(3, b"9" * (1 << 20))
+    os.write(wire, b"9" * (1 << 20))
 """,
-    "drips to the wire": """
-import os, struct, time
-os.write(3, struct.pack(">IQ", 1 << 20, 0))
+    "drips to the wire": f"""{WIRE}
+os.write(wire, struct.pack(">IQ", 1 << 20, 0))
 while True:
-    os.write(3, b" "); time.sleep(0.01)
+    os.write(wire, b" "); time.sleep(0.01)
 """,
     "takes apart what the worker is made of": """
 import gc, json, socket, sys, torch
@@ -278,7 +277,7 @@ def test_the_reason_says_what_happened(nursery: Nursery) -> None:
         ("import os; os._exit(3)", "its process ended with status 3"),
         ("import ctypes; ctypes.string_at(0)", "its process was ended by SIGSEGV"),
         ("while True: pass", "it took too long"),
-        ("import os; os.write(3, b'x' * 50)", "too large"),
+        (WIRE + "os.write(wire, b'x' * 50)", "too large"),
     ):
         with nursery.start() as worker, pytest.raises(WorkerLost, match=reason):
             worker.run(source, 2)
@@ -333,40 +332,76 @@ def test_odd_results_arrive(worker: Worker, result: str, value: Any) -> None:
 # ------------------------------------------------------------------------------------- nurseries
 
 
-def test_a_nursery_that_was_killed_is_started_again(sandbox: None) -> None:
+def test_a_nursery_that_was_killed_starts_no_worker_and_says_so(sandbox: None) -> None:
     with Nursery() as nursery:
         old = nursery.start()
-        assert nursery.alive
-        nursery._process.kill()
-        nursery._process.wait()
-        assert not nursery.alive
+        for process in _of(nursery):
+            process.kill()
         with pytest.raises(WorkerLost):
             old.run("3", 20)
-        with nursery.start() as worker:
-            old.close()  # ends nothing of the new nursery
-            assert worker.run("6 * 7", 30)
-        assert nursery.alive
+        for _ in range(2):
+            with pytest.raises(WorkerLost, match="the nursery has ended"):
+                nursery.start()
 
 
-def test_a_nursery_that_hangs_is_given_up(sandbox: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_nursery_that_hangs_is_given_up(sandbox: None) -> None:
     with Nursery() as nursery:
+        nursery.ready()
         nursery._control.settimeout(1)
-        first = _child(nursery._process.pid)  # bubblewrap's own, in the sandbox
-        os.kill(_child(first), signal.SIGSTOP)
-        with pytest.raises(WorkerLost, match="nursery has ended"):
+        everything = _of(nursery)
+        hanging = [each for each in everything if each.name().startswith("python")]
+        assert hanging
+        for process in hanging:
+            process.suspend()
+        with pytest.raises(WorkerLost, match="the nursery has ended"):
             nursery.start()
-        with nursery.start() as worker:
-            assert worker.run("6 * 7", 30)
+    _, alive = psutil.wait_procs(everything, timeout=20)
+    assert not alive
 
 
-def _child(number: int) -> int:
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if entry.name.isdigit():
-                stat = (entry / "stat").read_text().rpartition(")")[2].split()
-                if int(stat[1]) == number:
-                    return int(entry.name)
-    raise AssertionError("it has no child")
+def _of(nursery: Nursery) -> list[psutil.Process]:
+    """bubblewrap and all that runs in it."""
+    return psutil.Process(nursery._process._process.pid).children(recursive=True)
+
+
+def test_branches_asked_for_before_the_nursery_is_warm_start_workers_of_their_own(
+    sandbox: None,
+) -> None:
+    with NurseryProcess() as nursery:
+        branches = [Workers(nursery.branch(), sandboxed=True) for _ in range(3)]
+        workers = [branch.start() for branch in branches]
+        for number, worker in enumerate(workers):
+            worker.run(f"x = {number}", 30)
+        branches[0].close()  # and nobody else's worker with it
+        with pytest.raises(WorkerLost):
+            ask_for(20, workers[0])
+        for number, worker in list(enumerate(workers))[1:]:
+            assert worker.run("x", 30)[0]["data"]["text/plain"] == str(number)
+        for each in (*workers, *branches):
+            each.close()
+
+
+def ask_for(seconds: float, worker: Worker) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        worker.run("3", seconds)
+
+
+@pytest.mark.parametrize("asked_for", ["before", "afterwards"])
+def test_a_branch_of_a_nursery_that_ended_says_so(sandbox: None, asked_for: str) -> None:
+    nursery = NurseryProcess()
+    early = nursery.branch()
+    nursery.close()
+    socket = early if asked_for == "before" else nursery.branch()
+    did_not = pytest.raises(RuntimeError, match="the nursery did not start")
+    with early, Workers(socket, sandboxed=True) as workers, did_not:
+        workers.start()
+
+
+def test_what_a_nursery_that_did_not_start_said_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confinement, "program", lambda: "/bin/ls")
+    with Nursery(sandboxed=False) as nursery, pytest.raises(RuntimeError, match="ls: "):
+        nursery.start()
 
 
 def test_many_workers_come_and_go_and_leave_nothing_open(nursery: Nursery) -> None:

@@ -351,7 +351,7 @@ def test_the_courses_functions_can_be_used_and_are_no_answer(worker: Worker) -> 
 def test_a_call_gives_value_inputs_gradients_and_what_was_said(worker: Worker) -> None:
     outputs(worker, "def f(x, scale=1.0):\n    print('here')\n    return (x * x * scale)")
     x = torch.tensor([1.0, 2.0])
-    outcome = calls(worker, "f").call_with_grad([x], {"scale": 3.0}, torch.ones(2))
+    outcome = calls(worker, "f").call([x], {"scale": 3.0}, torch.ones(2))
     assert isinstance(outcome, Returned)
     assert torch.equal(outcome.value, torch.tensor([3.0, 12.0]))
     assert outcome.gradients is not None

@@ -2,111 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import defaultdict
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-import nbformat
 import sqlalchemy
 from nbformat import NotebookNode
 from nbgrader import api  # type: ignore[import-untyped]
 from nbgrader.preprocessors import AssignLatePenalties  # type: ignore[import-untyped]
 from nbgrader.utils import find_all_files, parse_utc  # type: ignore[import-untyped]
 
-from attncourse.grading.batch.course import (
-    Course,
-    GradeError,
-    ProblemSet,
-    SourceCell,
-    SourceNotebook,
-)
-from attncourse.grading.batch.records import Graded, Record
-from attncourse.grading.release import own_programs_on_path
+from attncourse.grading.batch.grading import Graded
+from attncourse.grading.batch.recording import recorded
+from attncourse.grading.batch.records import Record
+from attncourse.grading.course.configuration import Course
+from attncourse.grading.course.problem_set import ProblemSet
+from attncourse.grading.course.scoring import enter
 
 _READ_ONLY, _SHARED = 0o444, 0o664  # as nbgrader leaves the files
 
 
-class Gradebook:
-    """nbgrader's gradebook, open for one problem set. A context manager."""
+class Writer:
+    """Writes what jobs have graded; there is one of it for a problem set."""
 
-    def __init__(self, course: Course, problem_set: str) -> None:
-        """Open it.
-
-        Raises:
-            GradeError: the database cannot be used, or does not know the problem set.
-        """
-        self._course, self._name = course, problem_set
-        url = course.directory.db_url
-        try:
-            with own_programs_on_path():
-                self._gradebook = api.Gradebook(url, course.directory.course_id)
-            self.problem_set = self._read_problem_set()
-        except sqlalchemy.exc.SQLAlchemyError as error:
-            shown = sqlalchemy.make_url(url).render_as_string(hide_password=True)
-            raise GradeError(
-                f"the gradebook {shown} cannot be used: {str(error).splitlines()[0][:300]}. If "
-                "nbgrader was upgraded, copy the gradebook and run `nbgrader db upgrade`"
-            ) from None
-
-    def _read_problem_set(self) -> ProblemSet:
-        try:
-            assignment = self._gradebook.find_assignment(self._name)
-            if not assignment.notebooks:
-                raise api.MissingEntry
-        except api.MissingEntry:
-            raise GradeError(
-                f"the gradebook does not know {self._name}; "
-                f"run `nbgrader generate_assignment {self._name} --force` first"
-            ) from None
-        return ProblemSet(
-            self._name,
-            tuple(map(self._notebook, sorted(assignment.notebooks, key=lambda book: book.name))),
-        )
-
-    def _notebook(self, entry: Any) -> SourceNotebook:
-        points = {cell.name: cell.max_score for cell in (*entry.grade_cells, *entry.task_cells)}
-        graded, tasks, solutions = (
-            {cell.name for cell in cells}
-            for cells in (entry.grade_cells, entry.task_cells, entry.solution_cells)
-        )
-        cells = {
-            cell.name: SourceCell(
-                name=cell.name,
-                cell_type=cell.cell_type,
-                source=cell.source,
-                checksum=cell.checksum,
-                grade=cell.name in graded,
-                solution=cell.name in solutions,
-                task=cell.name in tasks,
-                locked=cell.locked,
-                points=points.get(cell.name),
-            )
-            for cell in entry.source_cells
-        }
-        order = self._order(entry.name)
-        if set(order) != cells.keys():
-            raise GradeError(
-                f"solutions/{self._name}/{entry.name}.ipynb and the gradebook do not have the same "
-                f"cells; run `nbgrader generate_assignment {self._name} --force`"
-            )
-        kernelspec = json.loads(entry.kernelspec) if entry.kernelspec else {}
-        return SourceNotebook(entry.name, kernelspec, tuple(cells[name] for name in order))
-
-    def _order(self, notebook: str) -> list[str]:
-        """Names of the cells as they stand in the source: the gradebook does not keep the order."""
-        path = self._course.folder("source", ".", self._name) / f"{notebook}.ipynb"
-        try:
-            cells = nbformat.read(path, as_version=4).cells  # type: ignore[no-untyped-call]
-        except (OSError, ValueError) as error:
-            raise GradeError(f"{path} cannot be read: {error}") from None
-        marks = (cell.metadata.get("nbgrader", {}) for cell in cells)
-        named = ("grade", "solution", "locked", "task")
-        return [mark["grade_id"] for mark in marks if any(mark.get(kind) for kind in named)]
+    def __init__(self, course: Course, gradebook: api.Gradebook, problem_set: ProblemSet) -> None:
+        self._course, self._gradebook = course, gradebook
+        self._name = problem_set.name
 
     def scores(self) -> dict[str, dict[tuple[str, str], float | None]]:
         """By student, the score that every graded cell of a notebook has from the checks."""
@@ -135,7 +59,7 @@ class Gradebook:
     def holds(self, record: Record, scores: dict[tuple[str, str], float | None]) -> bool:
         """Whether what the record says still stands, in the gradebook and in autograded/."""
         wanted = {
-            (book.name, cell): score
+            (book.name, cell): score.points
             for book in record.notebooks
             for cell, score in book.scores.items()
         }
@@ -148,23 +72,15 @@ class Gradebook:
         except OSError:
             return False
 
-    def write(self, graded: Graded, handed_in: Path) -> Record:
+    def write(self, graded: Graded, handed_in: Path, *, sandboxed: bool) -> Record:
         """Enter a submission in the gradebook and in autograded/; its record, with what is there.
 
         Scores and comments that a person gave are left as they are.
         """
-        record = graded.record
-        try:
-            self._enter(record)
-        except sqlalchemy.exc.SQLAlchemyError as error:
-            raise GradeError(
-                f"the gradebook cannot be written: {str(error).splitlines()[0][:300]}. Once that "
-                "is mended, the same command goes on where it stopped"
-            ) from None
+        record = recorded(graded, sandboxed=sandboxed)
+        self._enter(record)
         self._write_notebooks(graded, handed_in)
-        digests = {
-            name: sha256(text.encode()).hexdigest() for name, text in graded.notebooks.items()
-        }
+        digests = {book.name: sha256(book.text.encode()).hexdigest() for book in graded.notebooks}
         return replace(record, written=digests)
 
     def _enter(self, record: Record) -> None:
@@ -176,17 +92,10 @@ class Gradebook:
             )
         late = submission.total_seconds_late > 0
         found = {notebook.name: notebook for notebook in submission.notebooks}
-        tasks = {
-            cell.name for source in self.problem_set.notebooks for cell in source.cells if cell.task
-        }
         for notebook in record.notebooks:
             entry = found[notebook.name]
             for grade in entry.grades:
-                before, grade.auto_score = grade.auto_score, notebook.scores[grade.name]
-                if grade.name in tasks and before is grade.auto_score is None:
-                    continue  # nbgrader too leaves it to the person who read it
-                by_hand = grade.manual_score is not None or grade.auto_score is None
-                grade.needs_manual_grade = by_hand
+                enter(grade, notebook.scores[grade.name])
             for comment in entry.comments:
                 comment.auto_comment = notebook.comments.get(comment.name)
             if not late:
@@ -206,15 +115,15 @@ class Gradebook:
     def _write_notebooks(self, graded: Graded, handed_in: Path) -> None:
         """The whole folder at once: it is made aside and then takes its place."""
         course = self._course
-        folder = course.folder("autograded", graded.record.student, self._name)
+        folder = course.folder("autograded", graded.student, self._name)
         new, old = (folder.with_name(f".{folder.name}.{state}") for state in ("new", "old"))
         for left_over in (new, old):
             shutil.rmtree(left_over, ignore_errors=True)
         new.mkdir(parents=True)
         for origin in (handed_in, course.folder("source", ".", self._name)):
             self._copy_files(origin, new)
-        for name, text in graded.notebooks.items():
-            (new / f"{name}.ipynb").write_text(text, encoding="utf-8")
+        for book in graded.notebooks:
+            (new / f"{book.name}.ipynb").write_text(book.text, encoding="utf-8")
         mode = _SHARED if course.directory.groupshared else _READ_ONLY
         for path in new.rglob("*"):
             if path.is_file():
@@ -237,17 +146,6 @@ class Gradebook:
                 continue
             (target / inside).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target / inside)
-
-    def __enter__(self) -> Gradebook:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._gradebook.close()
 
 
 def _timestamp(text: str | None) -> dict[str, Any]:

@@ -12,10 +12,10 @@ import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
-from attncourse.grading.referee import preprocess
+from attncourse.grading import autograding
 from attncourse.grading.referee.notebook import NoWorker
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 NAME = "similarity.ipynb"
 SET = "ps1-similarity"
 ALL = 17.0  # points that the checks of the set can give
@@ -232,11 +232,11 @@ def test_a_nursery_that_died_is_replaced_and_the_student_graded(course, monkeypa
         if len(tried) == 1:
             raise NoWorker
 
-    monkeypatch.setattr(preprocess, "Nursery", Nursery)
-    monkeypatch.setattr(preprocess, "referee", referee)
-    monkeypatch.setattr(preprocess, "_nurseries", {})
-    monkeypatch.setattr(preprocess, "_directory", lambda _: course)
+    monkeypatch.setattr(autograding, "Nursery", Nursery)
+    monkeypatch.setattr(autograding, "referee", referee)
+    monkeypatch.setattr(autograding, "_nurseries", {})
+    monkeypatch.setattr(autograding, "_directory", lambda _: course)
     book, about = nbformat.v4.new_notebook(), {"nbgrader": {"student": "someone"}}
-    assert preprocess.Referee().preprocess(book, about) == (book, about)
+    assert autograding.Referee().preprocess(book, about) == (book, about)
     assert tried == made
     assert [nursery.closed for nursery in made] == [True, False]

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from attncourse.grading.batch.course import Course
+from attncourse.grading.course.configuration import Course
 
 MOST_BYTES = 64 << 20  # of a notebook: its pictures are in it, and are thrown away
 MOST_NAME = 128  # characters; the gradebook's own limit
@@ -27,6 +27,11 @@ class Problem:
     """A word or two; submissions are counted by it."""
     reason: str
     """A sentence that the instructor and the student read."""
+
+    @property
+    def leaves_nothing_to_read(self) -> bool:
+        """Whether a person who looks at what was handed in would find nothing either."""
+        return self.kind in ("missing", "empty")
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
 """The referee's places inside stock nbgrader; `nbgrader_config.py` puts them there.
 
-`Submissions` reads what was handed in, and `Referee` stands where nbgrader's own `Execute` would
-run the cells. Everything before, between and after is nbgrader's.
+`Submissions` reads what was handed in, `Referee` stands where nbgrader's own `Execute` would run
+the cells, and `SaveScores` adds to `SaveAutoGrades` what nbgrader has no rule for. Everything
+before, between and after is nbgrader's.
 """
 
 from __future__ import annotations
 
 import atexit
 import functools
+import glob
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +17,36 @@ from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
 from nbgrader.converters.base import NbGraderException  # type: ignore[import-untyped]
 from nbgrader.coursedir import CourseDirectory  # type: ignore[import-untyped]
-from nbgrader.preprocessors import NbGraderPreprocessor  # type: ignore[import-untyped]
-from traitlets import Bool, Float
+from nbgrader.preprocessors import (  # type: ignore[import-untyped]
+    NbGraderPreprocessor,
+    SaveAutoGrades,
+)
+from traitlets import Bool
 from traitlets.utils.importstring import import_item
 
-from attncourse.grading.batch import submissions
-from attncourse.grading.batch.course import Course, GradeError, ProblemSet
-from attncourse.grading.batch.gradebook import Gradebook
-from attncourse.grading.batch.sanitising import sanitised
-from attncourse.grading.batch.submissions import Submission
+from attncourse.grading.course import configuration, submissions
+from attncourse.grading.course.configuration import Course, GradeError
+from attncourse.grading.course.gradebook import opened, read_problem_set
+from attncourse.grading.course.problem_set import ProblemSet
+from attncourse.grading.course.sanitising import (
+    can_be_run,
+    mended_in,
+    problem_with,
+    refuse,
+    sanitised,
+)
+from attncourse.grading.course.scoring import enter, scores_in
+from attncourse.grading.course.secret import SecretError, course_seed
+from attncourse.grading.course.submissions import Submission
 from attncourse.grading.referee import confinement
 from attncourse.grading.referee.confinement import NoSandbox
 from attncourse.grading.referee.judge import Nursery
-from attncourse.grading.referee.notebook import NoWorker, referee
-from attncourse.grading.referee.secret import SecretError, course_seed
+from attncourse.grading.referee.notebook import (
+    CheckError,
+    NoWorker,
+    referee,
+    see_that_checks_can_be_made,
+)
 
 
 class Submissions(NotebookExporter):
@@ -41,11 +59,15 @@ class Submissions(NotebookExporter):
         try:
             self._problem_set = _problem_set(_directory(self))
             if Referee in _planned(self):
+                checks = self._problem_set.checks
+                see_that_checks_can_be_made((place, cell.source) for place, cell in checks)
                 Referee(parent=self).prepare()
-        except (GradeError, NoSandbox, SecretError) as reason:
+        except (GradeError, NoSandbox, SecretError, CheckError) as reason:
             advice = " (here: --Referee.sandboxed=False)" if isinstance(reason, NoSandbox) else ""
             self.log.error("Nothing was graded: %s%s", reason, advice)
             raise NbGraderException(str(reason)) from None
+        if self.parent is not None:
+            _plan_every_notebook(self.parent, self._problem_set)
 
     def from_filename(
         self, filename: str, resources: dict[str, Any] | None = None, **settings: Any
@@ -60,28 +82,17 @@ class Submissions(NotebookExporter):
             return super().from_filename(filename, resources, **settings)
         handed_in = submissions.read(Submission(about["student"], path.parent), [path.stem])
         [source] = [each for each in self._problem_set.notebooks if each.name == path.stem]
-        notebook, problem = sanitised(handed_in.notebooks[path.stem], source)
-        if problem is not None:
-            self.log.warning("%s, %s: %s", about["student"], path.name, problem.reason)
+        notebook = sanitised(handed_in.notebooks[path.stem], source)
+        problem = problem_with(notebook)
+        if told := mended_in(notebook) if problem is None else problem.reason:
+            self.log.warning("%s, %s: %s", about["student"], path.name, told)
         metadata = {"name": path.stem, "path": str(path.parent)}
         given = {**(resources or {}), "metadata": metadata}
         return self.from_notebook_node(notebook, given, **settings)  # type: ignore[no-untyped-call]
 
 
-class Referee(NbGraderPreprocessor):  # type: ignore[misc]
+class Referee(NbGraderPreprocessor, configuration.Referee):  # type: ignore[misc]
     """Runs the cells in a sandboxed worker, and lets the judge make the checks."""
-
-    seconds = Float(
-        90.0,
-        min=1.0,
-        help="The most that a cell may take, and the most that all calls of a check may take.",
-    ).tag(config=True)
-
-    total_seconds = Float(
-        900.0,
-        min=1.0,
-        help="The most that a notebook may take, with everything that had to be run again.",
-    ).tag(config=True)
 
     sandboxed = Bool(
         True,
@@ -105,6 +116,10 @@ class Referee(NbGraderPreprocessor):  # type: ignore[misc]
         self, nb: NotebookNode, resources: dict[str, Any]
     ) -> tuple[NotebookNode, dict[str, Any]]:
         """Run and judge the notebook."""
+        problem = problem_with(nb)
+        if problem is not None and not can_be_run(nb):
+            refuse(nb, problem)
+            return nb, resources
         seed = functools.partial(
             course_seed(Path(_directory(self).root)), resources["nbgrader"]["student"]
         )
@@ -123,6 +138,48 @@ class Referee(NbGraderPreprocessor):  # type: ignore[misc]
             seconds=self.seconds,
             total_seconds=self.total_seconds,
         )
+
+
+class SaveScores(SaveAutoGrades):  # type: ignore[misc]
+    """nbgrader's own, and then the score by the rules that `attncourse grade` has too."""
+
+    def preprocess(
+        self, nb: NotebookNode, resources: dict[str, Any]
+    ) -> tuple[NotebookNode, dict[str, Any]]:
+        """Enter the scores and comments of the notebook in the gradebook."""
+        self._scores = scores_in(nb)
+        return super().preprocess(nb, resources)
+
+    def preprocess_cell(
+        self, cell: NotebookNode, resources: dict[str, Any], cell_index: int
+    ) -> tuple[NotebookNode, dict[str, Any]]:
+        """Enter those of a cell."""
+        cell, resources = super().preprocess_cell(cell, resources, cell_index)
+        name = cell.metadata.get("nbgrader", {}).get("grade_id")
+        if name in self._scores:
+            place = (name, self.notebook_id, self.assignment_id, self.student_id)
+            enter(self.gradebook.find_grade(*place), self._scores[name])
+            self.gradebook.db.commit()
+        return cell, resources
+
+
+def _plan_every_notebook(converter: Any, problem_set: ProblemSet) -> None:
+    """Let nbgrader also convert the notebooks that a student has not handed in.
+
+    It would leave out who has handed in none, and fail on who has only others: neither would have
+    a score, or be told why.
+    """
+    directory = converter.coursedir
+    wanted = [f"{notebook.name}.ipynb" for notebook in problem_set.notebooks]
+    if directory.notebook_id != "*":
+        wanted = [name for name in wanted if name == f"{directory.notebook_id}.ipynb"]
+    place = directory.format_path(
+        directory.submitted_directory, directory.student_id, directory.assignment_id
+    )
+    for folder in glob.glob(place):
+        found = converter.assignments.get(folder, [])
+        missing = {str(Path(folder) / name) for name in wanted} - set(found)
+        converter.assignments[folder] = [*found, *missing]
 
 
 def _planned(exporter: NotebookExporter) -> list[Any]:
@@ -146,8 +203,9 @@ class _RunningCourse(Course):
 
 
 def _problem_set(directory: Any) -> ProblemSet:
-    with Gradebook(_RunningCourse(directory), directory.assignment_id) as gradebook:
-        return gradebook.problem_set
+    course = _RunningCourse(directory)
+    with opened(course) as gradebook:
+        return read_problem_set(course, gradebook, directory.assignment_id)
 
 
 _nurseries: dict[bool, Nursery] = {}

@@ -1,0 +1,29 @@
+"""What a job says, beside what it has graded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from attncourse.grading.batch.grading import Graded
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The job has workers and can be given submissions."""
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """Nothing can be graded: on this machine, or of this problem set."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The turn failed, and the job has ended."""
+
+    reason: str
+
+
+Message = Ready | Unfit | Broken | Graded

@@ -1,0 +1,69 @@
+"""What every submission is graded against: the cells that nbgrader knows by name, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class SourceCell:
+    """A cell of the problem set that nbgrader knows by name."""
+
+    name: str
+    cell_type: str
+    source: str
+    released: str
+    """The source as students get it: without hidden tests and mark scheme."""
+    checksum: str | None
+    grade: bool
+    solution: bool
+    task: bool
+    locked: bool
+    points: float | None
+
+    def metadata(self) -> dict[str, Any]:
+        """What nbgrader keeps in the cell."""
+        kept = {
+            "schema_version": 3,
+            "grade_id": self.name,
+            "cell_type": self.cell_type,
+            "checksum": self.checksum,
+            "grade": self.grade,
+            "solution": self.solution,
+            "task": self.task,
+            "locked": self.locked,
+        }
+        return kept | ({} if self.points is None else {"points": self.points})
+
+
+@dataclass(frozen=True)
+class SourceNotebook:
+    """A notebook of the problem set as it was generated."""
+
+    name: str
+    kernelspec: dict[str, Any]
+    cells: tuple[SourceCell, ...]
+    """In the order of the notebook."""
+
+
+@dataclass(frozen=True)
+class ProblemSet:
+    """What every submission of a problem set is graded against."""
+
+    name: str
+    notebooks: tuple[SourceNotebook, ...]
+
+    @property
+    def checks(self) -> Iterator[tuple[str, SourceCell]]:
+        """Every cell that gives points without a person, and where it stands."""
+        for notebook in self.notebooks:
+            for cell in notebook.cells:
+                if cell.grade and not cell.solution and cell.cell_type == "code":
+                    yield f"{notebook.name}.ipynb, cell {cell.name}", cell
+
+    @property
+    def points(self) -> float:
+        """The most that the checks give."""
+        return sum(cell.points or 0.0 for _, cell in self.checks)
