@@ -38,7 +38,6 @@ from attncourse.grading.course.sanitising import (
 from attncourse.grading.course.scoring import enter, scores_in
 from attncourse.grading.course.secret import SecretError, course_seed
 from attncourse.grading.course.submissions import Submission
-from attncourse.grading.referee import confinement
 from attncourse.grading.referee.confinement import NoSandbox
 from attncourse.grading.referee.judge import Nursery
 from attncourse.grading.referee.notebook import (
@@ -62,7 +61,7 @@ class Submissions(NotebookExporter):
                 checks = self._problem_set.checks
                 see_that_checks_can_be_made((place, cell.source) for place, cell in checks)
                 Referee(parent=self).prepare()
-        except (GradeError, NoSandbox, SecretError, CheckError) as reason:
+        except (GradeError, NoSandbox, RuntimeError, SecretError, CheckError) as reason:
             advice = " (here: --Referee.sandboxed=False)" if isinstance(reason, NoSandbox) else ""
             self.log.error("Nothing was graded: %s%s", reason, advice)
             raise NbGraderException(str(reason)) from None
@@ -106,11 +105,11 @@ class Referee(NbGraderPreprocessor, configuration.Referee):  # type: ignore[misc
 
         Raises:
             NoSandbox: students' code cannot be confined here.
+            RuntimeError: the nursery does not start, for any other reason.
             SecretError: the course's secret cannot be used.
         """
         course_seed(Path(_directory(self).root))
-        if self.sandboxed:
-            confinement.check()
+        _nursery(self.sandboxed)
 
     def preprocess(
         self, nb: NotebookNode, resources: dict[str, Any]
@@ -214,7 +213,9 @@ _nurseries: dict[bool, Nursery] = {}
 def _nursery(sandboxed: bool) -> Nursery:
     """The nursery of this process, started when it is first needed."""
     if sandboxed not in _nurseries:
-        _nurseries[sandboxed] = Nursery(sandboxed=sandboxed)
+        nursery = Nursery(sandboxed=sandboxed)
+        nursery.ready()
+        _nurseries[sandboxed] = nursery
     return _nurseries[sandboxed]
 
 

@@ -224,6 +224,9 @@ def test_a_nursery_that_died_is_replaced_and_the_student_graded(course, monkeypa
             self.closed = False
             made.append(self)
 
+        def ready(self):
+            pass
+
         def close(self):
             self.closed = True
 

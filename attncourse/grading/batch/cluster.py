@@ -170,15 +170,14 @@ class _Sender:
         self._seed = course_seed(terms.root)
 
     def __call__(self, submission: Submission) -> Future[Any]:
-        from attncourse.grading.batch.cluster_worker import grade_here
+        from attncourse.grading.batch.cluster_worker import grade_here, packed
 
         handed_in = read(submission, _names(self._terms))
         seeds = {item: self._seed(submission.student, item) for item in self._items}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sending large graph")  # a notebook with pictures
-            return self._client.submit(
-                grade_here, handed_in, self._terms, seeds, self._installed, pure=False
-            )
+            parcel = packed(handed_in, self._terms, seeds, self._installed)
+            return self._client.submit(grade_here, parcel, pure=False)
 
 
 def _names(terms: Terms) -> list[str]:

@@ -8,6 +8,8 @@ because the nursery ends with the thread that has started it.
 from __future__ import annotations
 
 import functools
+import pickle
+import zlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -29,19 +31,25 @@ _installed = functools.cache(graders)  # what this process has loaded, also if i
 _nursery: Nursery | None = None
 
 
-def grade_here(
-    handed_in: HandedIn, terms: Terms, seeds: Mapping[str, str], installed: str
-) -> Graded | Unfit:
-    """Grade a submission.
+def packed(handed_in: HandedIn, terms: Terms, seeds: Mapping[str, str], installed: str) -> bytes:
+    """What `grade_here` is sent.
+
+    Small, since Dask's scheduler keeps the last thousand messages to each worker, and opaque to it.
 
     Args:
         seeds: by item, what this student's cases are drawn from.
         installed: what `graders` says where the submission comes from.
+    """
+    return zlib.compress(pickle.dumps((handed_in, terms, seeds, installed)))
+
+
+def grade_here(parcel: bytes) -> Graded | Unfit:
+    """Grade a submission that has been `packed`.
 
     Raises:
         Exception: grading failed. The next submission meets a fresh nursery.
     """
-    answer = _one_thread.submit(_grade, handed_in, terms, seeds, installed).result()
+    answer = _one_thread.submit(_grade, *pickle.loads(zlib.decompress(parcel))).result()
     if isinstance(answer, Unfit):
         return Unfit(f"the Dask worker at {get_worker().address} cannot grade: {answer.reason}")
     return answer

@@ -17,6 +17,7 @@ from attncourse.grading.batch.grading import Graded, GradedNotebook
 from attncourse.grading.batch.records import ItemRecord, NotebookRecord, Record
 from attncourse.grading.course.sanitising import mended_in, problem_with
 from attncourse.grading.course.scoring import scores_in, why_a_person
+from attncourse.grading.verdict import STOPPED
 
 NO_RESPONSE = "No response."  # nbgrader's words for an answer that was left as it stood
 
@@ -32,7 +33,11 @@ def _recorded(graded: GradedNotebook) -> NotebookRecord:
     notebook = reads(graded.text)  # type: ignore[no-untyped-call]
     scores = scores_in(notebook)
     comments: dict[str, str | None] = {}
-    items = []
+    items, stopped = [], []
+    for number, cell in enumerate(notebook.cells, 1):
+        if why := _why_stopped(cell):
+            name = cell.metadata.get("nbgrader", {}).get("grade_id", f"cell {number}")
+            stopped.append(f"{name}: {why}")
     for cell in notebook.cells:
         if "nbgrader" not in cell.metadata:
             continue
@@ -43,16 +48,31 @@ def _recorded(graded: GradedNotebook) -> NotebookRecord:
             untouched = cell.metadata.nbgrader.checksum == compute_checksum(cell)
             comments[name] = NO_RESPONSE if untouched and not is_task(cell) else None
     return NotebookRecord(
-        graded.name, problem_with(notebook), mended_in(notebook), scores, comments, tuple(items)
+        name=graded.name,
+        problem=problem_with(notebook),
+        mended=mended_in(notebook),
+        scores=scores,
+        comments=comments,
+        items=tuple(items),
+        stopped=tuple(stopped),
     )
 
 
 def _item(name: str, cell: NotebookNode, score: float) -> ItemRecord:
-    told: dict[str, Any] = {}
-    stopped = None
-    for output in cell.outputs:
-        told |= output.get("metadata", {}).get("attncourse", {})
-        if output.output_type == "error" and output.ename == "Stopped":
-            stopped = output.evalue
     points = float(cell.metadata.nbgrader.points)
-    return ItemRecord(name, score, points, told.get("misconception"), stopped, why_a_person(cell))
+    return ItemRecord(name, score, points, _told(cell, "misconception"), why_a_person(cell))
+
+
+def _why_stopped(cell: NotebookNode) -> str | None:
+    for output in cell.get("outputs", ()):
+        if output.output_type == "error" and output.ename == STOPPED:
+            return str(output.evalue)
+    return _told(cell, "stopped")
+
+
+def _told(cell: NotebookNode, what: str) -> str | None:
+    """What the referee noted of a check, beside the verdict."""
+    told: dict[str, Any] = {}
+    for output in cell.get("outputs", ()):
+        told |= output.get("metadata", {}).get("attncourse", {})
+    return told.get(what)

@@ -29,8 +29,6 @@ class ItemRecord:
     score: float
     points: float
     misconception: str | None
-    stopped: str | None
-    """Why the check was cut short, if it was."""
     needs_a_person: str | None
     """Why a person has to look, if the judge failed."""
 
@@ -47,6 +45,8 @@ class NotebookRecord:
     """Of each cell that gives points."""
     comments: dict[str, str | None]
     items: tuple[ItemRecord, ...]
+    stopped: tuple[str, ...]
+    """Of every cell and check that was cut short, which it is and why."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ def _notebook(kept: dict[str, object]) -> NotebookRecord:
     kept["problem"] = Problem(**problem) if isinstance(problem, dict) else None
     assert isinstance(items, list)
     assert isinstance(scores, dict)
+    kept["stopped"] = tuple(kept["stopped"])  # type: ignore[arg-type]
     kept["items"] = tuple(ItemRecord(**item) for item in items)
     kept["scores"] = {name: Score(**score) for name, score in scores.items()}
     return NotebookRecord(**kept)  # type: ignore[arg-type]

@@ -210,9 +210,9 @@ def _remarks(batch: Batch) -> Iterator[Remark]:
                 yield Remark(record.student, book.problem.kind, book.problem.reason)
             if book.mended:
                 yield Remark(record.student, MENDED, book.mended)
+            for why in book.stopped:
+                yield Remark(record.student, "stopped", why)
             for item in book.items:
-                if item.stopped:
-                    yield Remark(record.student, "stopped", f"{item.cell}: {item.stopped}")
                 failed = book.problem is not None and book.problem.kind == FAILED
                 if item.needs_a_person and not failed:  # which has been said of all cells at once
                     said = f"{item.cell}: {item.needs_a_person}"

@@ -18,6 +18,7 @@ from attncourse.grading.referee.launching import START, NurseryProcess
 from attncourse.grading.referee.wire import Channel, WireError
 from attncourse.grading.referee.worker_outputs import readable
 from attncourse.grading.values import Foreign, Value
+from attncourse.grading.verdict import STOPPED
 
 _NO_SENSE = "the answer makes no sense"
 
@@ -204,6 +205,8 @@ class RemoteCaller:
     def __init__(self, worker: Worker, name: str, seconds: float) -> None:
         self._worker, self._name, self._seconds = worker, name, seconds
         self._deadline = time.monotonic() + seconds
+        self.stopped = ""
+        """Why the worker was lost in a call, if it was."""
 
     def look(self) -> Mapping[str, Any]:
         """What the name stands for: `missing`, `callable`, `kind`.
@@ -236,7 +239,8 @@ class RemoteCaller:
             self._worker.close(str(lost))  # if it made no sense, nothing that follows would
             late = time.monotonic() >= self._deadline
             reason = f"no answer within {self._seconds:g} seconds" if late else str(lost)
-            return Failed("Stopped", reason, None, "", "", "", False)
+            self.stopped = self.stopped or reason
+            return Failed(STOPPED, reason, None, "", "", "", False)
 
 
 def _outcome(answer: Mapping[str, Any], given: Sequence[Value], graded: bool) -> Outcome:

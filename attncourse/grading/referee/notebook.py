@@ -17,7 +17,7 @@ from nbformat.v4 import new_markdown_cell
 from attncourse.grading.checking import judged
 from attncourse.grading.declaring import items
 from attncourse.grading.referee.judge import RemoteCaller, Worker, WorkerLost, Workers
-from attncourse.grading.verdict import JUDGE_FAILED, Verdict
+from attncourse.grading.verdict import JUDGE_FAILED, STOPPED, Verdict
 
 Outputs = list[dict[str, Any]]
 
@@ -136,9 +136,11 @@ class _Run:
 
     def check(self, item_id: str, name: str, seed: object) -> Outputs:
         """Judge the function of that name."""
+        stopped = ""
         try:
             caller = _caller(self._ready(), name, self._left())
             verdict = judged(item_id, caller, seed=seed)
+            stopped = caller.stopped
         except (WorkerLost, _OutOfTime) as why:
             return [self._stopped(why), _score(0.0)]
         except _NoFunction as why:
@@ -149,7 +151,7 @@ class _Run:
             logging.getLogger(__name__).exception("the judge failed on %s", item_id)
             said = f"The judge itself failed on this answer: it needs a person ({error!r:.300})"
             return [_error(JUDGE_FAILED, said, said), _score(0.0)]
-        return [*_shown(verdict), _score(verdict.score)]
+        return [*_shown(verdict, stopped), _score(verdict.score)]
 
     def _ready(self) -> Worker:
         """A worker in which all earlier cells have run that did not end one."""
@@ -174,7 +176,7 @@ class _Run:
 
     def _stopped(self, why: Exception) -> dict[str, Any]:
         line = f"Stopped: {why} (a cell has {self._seconds:g} seconds)"
-        return _error("Stopped", str(why), line)
+        return _error(STOPPED, str(why), line)
 
     def close(self) -> None:
         if self._worker is not None:
@@ -251,9 +253,10 @@ def _number(text: str | None, points: float) -> float:
     return given if 0 <= given <= points else 0.0
 
 
-def _shown(verdict: Verdict) -> Outputs:
+def _shown(verdict: Verdict, stopped: str) -> Outputs:
     data = {"text/plain": repr(verdict), "text/html": verdict._repr_html_()}
-    told = {"attncourse": {"misconception": verdict.misconception}}
+    # For the summary of a class.
+    told = {"attncourse": {"misconception": verdict.misconception, "stopped": stopped}}
     return [{"output_type": "display_data", "data": data, "metadata": told}]
 
 

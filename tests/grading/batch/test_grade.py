@@ -162,6 +162,21 @@ def test_the_summary_names_what_was_missed_and_why(course):
     assert not re.search(r"(src|href)=|url\(|@import", page)  # self-contained
 
 
+def test_the_summary_names_every_cell_and_check_that_was_cut_short(course):
+    course.hand_in("in-a-cell", {"cosine_affinity": "import os; os._exit(3)"})
+    course.hand_in(
+        "when-called",
+        {"pixels_as_tokens": "def pixels_as_tokens(x):\n    import os; os._exit(3)"},
+    )
+    said = course.grade("--jobs", "1").stdout
+    cut_short = re.findall(r"^  (\S+): (.+?): .*its process ended with status 3$", said, re.M)
+    # The picture that calls the function, and then the check.
+    when_called = [("when-called", "cell 9"), ("when-called", "pixels_as_tokens_check")]
+    assert cut_short == [("in-a-cell", "cosine_affinity"), *when_called]
+    found = {row["student"]: row for row in table(course, f"grades/{PS}-summary.csv")}
+    assert "stopped: cosine_affinity: " in found["in-a-cell"]["failures"]
+
+
 def test_without_a_sandbox_is_said_in_the_notebook_and_in_the_summary(course):
     assert "graded without a sandbox" in course.grade("--unsandboxed", "--jobs", "1").stdout
     assert course.scores("half-right") == HALF_RIGHT_SCORES
