@@ -9,7 +9,7 @@ book: .venv/.book-installed
 	@$(BIN)/attncourse book
 
 test: .venv/.test-installed
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 # What the continuous integration also checks: form, types and spelling.
 check: .venv/.test-installed

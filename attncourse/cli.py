@@ -135,8 +135,13 @@ def _grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
                 course = Course(Path.cwd())
                 summary = Summary(grade_problem_set(course, options.problem_set, graders))
             print(summary)
-            for path in summary.write(course.root / "grades"):
-                print(f"written: {path.relative_to(course.root)}")
+            try:
+                for path in summary.write(course.root / "grades"):
+                    print(f"written: {path.relative_to(course.root)}")
+            except OSError as error:
+                raise GradeError(
+                    f"everything is graded, but the summary cannot be written: {error}"
+                ) from None
         except GradeError as error:
             print(f"attncourse grade: {error}", file=sys.stderr)
             return 1

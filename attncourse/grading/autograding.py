@@ -79,7 +79,8 @@ class Submissions(NotebookExporter):
         )
         if path.parent != Path(submitted):  # it is in autograded/, and has been read before
             return super().from_filename(filename, resources, **settings)
-        handed_in = submissions.read(Submission(about["student"], path.parent), [path.stem])
+        names = [each.name for each in self._problem_set.notebooks]
+        handed_in = submissions.read(Submission(about["student"], path.parent), [path.stem], names)
         [source] = [each for each in self._problem_set.notebooks if each.name == path.stem]
         notebook = sanitised(handed_in.notebooks[path.stem], source)
         problem = problem_with(notebook)

@@ -89,11 +89,7 @@ def settings_of_our_own() -> Iterator[None]:
     try:
         with (
             one_thread(),
-            # Only where it changes something: in such a context every call of torch passes
-            # through Python, and a check takes a fifth longer.
-            torch.device("cpu")
-            if torch.get_default_device().type != "cpu"
-            else contextlib.nullcontext(),
+            _on_the_cpu(),
             # What is computed here is kept for later checks, so it must not be made in bfloat16
             # or without gradients because the cell stands under autocast or inference_mode.
             torch.autocast("cpu", enabled=False),

@@ -8,8 +8,6 @@ from html import escape
 
 STOPPED = "Stopped"
 """The error that stands in a cell that was cut short, and in a call of a check that was."""
-JUDGE_FAILED = "JudgeFailed"
-"""The error that stands in a graded cell where the judge itself failed: a person has to look."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,12 @@ ACTS = [
     "[a link](javascript:alert(1))",
     '<a href="java&#x0A;script:alert(1)">a link</a>',
     '<a href=" data:text/html,<script>alert(1)</script>">a link</a>',
+    '<a href="da&#9;ta:text/html,<script>alert(1)</script>">a link</a>',
+    '<a href="&#1;data:text/html,<script>alert(1)</script>">a link</a>',
+    '<a href="\u00a0data&colon;text/html,<script>alert(1)</script>">a link</a>',
+    "[a link](data:text/html;base64,PHN2Zz4=)",
+    "[a link](vbscript:alert(1))",
+    "[a link](//example.net/a-page)",
     '<iframe src="https://example.org"></iframe>',
     '<form action="/"><input name="score"><button>send</button></form>',
     "<math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>",
@@ -58,6 +64,24 @@ def test_nothing_acts(source):
 
 def test_what_was_written_can_be_read():
     assert "<script>alert(1)</script>" in shown("<script>alert(1)</script>").get_text()
+
+
+@pytest.mark.parametrize(
+    "source", ["<div>" * 501, "<b><i>" * 251, "long " * 10_001], ids=["nested", "unclosed", "long"]
+)
+def test_what_would_take_too_long_to_clean_is_shown_as_it_was_written(source, monkeypatch):
+    monkeypatch.setattr("bleach.clean", None)
+    source += "<script>alert(1)</script>"
+    page = shown(source)
+    assert [tag.name for tag in page.find_all(True)] == ["pre"]
+    assert page.pre.get_text() == source
+
+
+@pytest.mark.parametrize(
+    "place", ["#below", "http://example.org", "HTTPS://example.org/?a=1", "mailto:a@example.org"]
+)
+def test_links_lead_where_an_answer_may_point(place):
+    assert shown(f"[a link]({place})").a["href"] == place
 
 
 def test_what_an_answer_is_made_of_is_shown():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -21,19 +22,17 @@ from attncourse.grading.referee.notebook import CheckError, see_that_checks_can_
 
 
 def serve(connection: Connection, nursery: socket.socket, sandboxed: bool) -> None:
-    """Hear the `Terms`, then grade what is sent, a `Submission` at a time.
-
-    It ends when None comes or the parent is gone.
+    """Hear the `Terms`, then grade what is sent, a `Submission` at a time, until it is killed.
 
     Args:
         nursery: where a branch of it answers.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt ends
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with Workers(nursery, sandboxed=sandboxed) as workers:
-        terms = connection.recv()
-        if not isinstance(terms, Terms):
-            return
+    # Nobody sends anything any more: the parent is gone, and `_end_with_parent` may be later.
+    over = contextlib.suppress(EOFError)
+    with over, Workers(nursery, sandboxed=sandboxed) as workers:
+        terms: Terms = connection.recv()
         try:
             workers.ready()
             see_that_checks_can_be_made((p, cell.source) for p, cell in terms.problem_set.checks)
@@ -43,7 +42,8 @@ def serve(connection: Connection, nursery: socket.socket, sandboxed: bool) -> No
         names = [notebook.name for notebook in terms.problem_set.notebooks]
         seed = course_seed(terms.root)
         connection.send(Ready())
-        while isinstance(submission := connection.recv(), Submission):
+        while True:
+            submission: Submission = connection.recv()
             try:
                 graded = grade(read(submission, names), terms, workers, seed)
             except Exception as error:

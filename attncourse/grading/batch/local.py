@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _TURNS = 2  # that a submission gets before it is recorded as failed
 _START = 180.0  # seconds that a job has until it can be given work
 _TO_SPARE = 180.0  # seconds that a turn has beyond those of its notebooks
+_LOOKS = 3600.0  # seconds that are waited for a word: the system does not wait for any number
 _LOADED = "attncourse.grading.batch.job"  # once, by the process that jobs are forked from
 
 
@@ -38,11 +39,7 @@ class _Job:
     ready: bool = False
 
     def end(self) -> None:
-        """Ask it to end, and see to it that it does."""
-        with contextlib.suppress(OSError):
-            if self.ready and self.submission is None:
-                self.connection.send(None)
-                self.process.join(10)
+        """End it. It holds nothing that could get lost, and its workers end with it."""
         self.process.kill()
         self.process.join()
         self.connection.close()
@@ -136,8 +133,9 @@ class Jobs:
     def _heard(self) -> Iterator[tuple[_Job, Message]]:
         """What jobs say, or is to be said of those that died or did not answer in time."""
         soonest = min(each.deadline for each in self._running)
+        seconds = min(_LOOKS, max(0.0, soonest - time.monotonic()))
         ends = {each.connection: each for each in self._running}
-        for end in wait(list(ends), max(0.0, soonest - time.monotonic())):
+        for end in wait(list(ends), seconds):
             assert isinstance(end, Connection)
             try:
                 yield ends[end], end.recv()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterator
 
 from nbformat import NotebookNode
 from nbformat.v4 import reads
@@ -16,9 +17,10 @@ from nbgrader.utils import (  # type: ignore[import-untyped]
 from attncourse.grading.batch.grading import Graded, GradedNotebook
 from attncourse.grading.batch.records import ItemRecord, NotebookRecord, Record
 from attncourse.grading.course.sanitising import mended_in, problem_with
-from attncourse.grading.course.scoring import scores_in, why_a_person
-from attncourse.grading.verdict import STOPPED
+from attncourse.grading.course.scoring import scores_in
+from attncourse.grading.noting import noted
 
+_NAMED = 3  # of the cells that one cause cut short
 NO_RESPONSE = "No response."  # nbgrader's words for an answer that was left as it stood
 
 
@@ -33,11 +35,7 @@ def _recorded(graded: GradedNotebook) -> NotebookRecord:
     notebook = reads(graded.text)  # type: ignore[no-untyped-call]
     scores = scores_in(notebook)
     comments: dict[str, str | None] = {}
-    items, stopped = [], []
-    for number, cell in enumerate(notebook.cells, 1):
-        if why := _why_stopped(cell):
-            name = cell.metadata.get("nbgrader", {}).get("grade_id", f"cell {number}")
-            stopped.append(f"{name}: {why}")
+    items = []
     for cell in notebook.cells:
         if "nbgrader" not in cell.metadata:
             continue
@@ -54,25 +52,27 @@ def _recorded(graded: GradedNotebook) -> NotebookRecord:
         scores=scores,
         comments=comments,
         items=tuple(items),
-        stopped=tuple(stopped),
+        stopped=tuple(_stopped(notebook.cells)),
     )
 
 
 def _item(name: str, cell: NotebookNode, score: float) -> ItemRecord:
-    points = float(cell.metadata.nbgrader.points)
-    return ItemRecord(name, score, points, _told(cell, "misconception"), why_a_person(cell))
+    return ItemRecord(
+        cell=name,
+        score=score,
+        points=float(cell.metadata.nbgrader.points),
+        misconception=noted(cell, "misconception"),
+        needs_a_person=noted(cell, "needs_a_person"),
+    )
 
 
-def _why_stopped(cell: NotebookNode) -> str | None:
-    for output in cell.get("outputs", ()):
-        if output.output_type == "error" and output.ename == STOPPED:
-            return str(output.evalue)
-    return _told(cell, "stopped")
-
-
-def _told(cell: NotebookNode, what: str) -> str | None:
-    """What the referee noted of a check, beside the verdict."""
-    told: dict[str, Any] = {}
-    for output in cell.get("outputs", ()):
-        told |= output.get("metadata", {}).get("attncourse", {})
-    return told.get(what)
+def _stopped(cells: list[NotebookNode]) -> Iterator[str]:
+    """Once for each cause: where a notebook's time is over, every cell after that is cut short."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for number, cell in enumerate(cells, 1):
+        if why := noted(cell, "stopped"):
+            name = cell.metadata.get("nbgrader", {}).get("grade_id", f"cell {number}")
+            names[why].append(name)
+    for why, named in names.items():
+        more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+        yield f"{', '.join(named[:_NAMED])}{more}: {why}"

@@ -79,8 +79,8 @@ class Records:
         try:
             kept = json.loads(self._path(student).read_text(encoding="utf-8"))
             kept["notebooks"] = tuple(map(_notebook, kept["notebooks"]))
-            return Record(**kept)
-        except (OSError, ValueError, TypeError, KeyError):
+            return Record(**kept | {"written": dict(kept["written"])})
+        except Exception:  # whatever shape it has
             return None
 
     def __setitem__(self, student: str, record: Record) -> None:

@@ -12,14 +12,14 @@ from typing import Protocol
 
 from tqdm import tqdm
 
-from attncourse.grading.batch.grading import FAILED, Graded
+from attncourse.grading.batch.grading import FAILED, Graded, not_graded
 from attncourse.grading.batch.records import FOLDER, Record, Records
 from attncourse.grading.batch.terms import Terms, version
-from attncourse.grading.batch.writer import Writer
+from attncourse.grading.batch.writer import Writer, ends_the_batch
 from attncourse.grading.course.configuration import Course, GradeError
 from attncourse.grading.course.gradebook import opened, read_problem_set
 from attncourse.grading.course.secret import SecretError
-from attncourse.grading.course.submissions import Submission, find, read
+from attncourse.grading.course.submissions import Problem, Submission, find, read, shown
 from attncourse.grading.release import problem_sets
 
 
@@ -93,7 +93,7 @@ def grade_problem_set(course: Course, name: str, graders: Graders) -> Batch:
         )
         for submission, graded in progress:
             try:
-                record = writer.write(graded, submission.folder, sandboxed=graders.sandboxed)
+                record = _written(submission, graded, terms, writer)
                 records[submission.student] = record
             except OSError as error:
                 raise GradeError(
@@ -103,6 +103,31 @@ def grade_problem_set(course: Course, name: str, graders: Graders) -> Batch:
             done[submission.student] = record
     ordered = [done[submission.student] for submission in submissions]
     return Batch(name, ordered, len(waiting), misnamed, problem_set.points)
+
+
+def _written(submission: Submission, graded: Graded, terms: Terms, writer: Writer) -> Record:
+    """Write down what was graded; or if no more than that is wrong, that it could not be."""
+    try:
+        return writer.write(graded, submission.folder, sandboxed=terms.sandboxed)
+    except Exception as error:
+        if ends_the_batch(error):
+            raise
+        problem = Problem(FAILED, f"What it gave cannot be written down: {_short(error)}.")
+    try:
+        names = [notebook.name for notebook in terms.problem_set.notebooks]
+        graded = not_graded(read(submission, names), terms, problem)
+        return writer.write(graded, submission.folder, sandboxed=terms.sandboxed)
+    except Exception as error:
+        if ends_the_batch(error):
+            raise
+        raise GradeError(
+            f"nothing can be written down of the submission of {submission.student}: "
+            f"{_short(error)}. Move it elsewhere, and the same command grades the others"
+        ) from None
+
+
+def _short(error: Exception) -> str:
+    return shown(f"{type(error).__name__}: {str(error)[:300]}")
 
 
 def _found(course: Course, name: str) -> tuple[list[Submission], list[str]]:
@@ -122,8 +147,12 @@ def _found(course: Course, name: str) -> tuple[list[Submission], list[str]]:
 def _alone(root: Path, name: str) -> Iterator[None]:
     """There is one writer: a second batch of the same problem set is refused."""
     folder = root / FOLDER
-    folder.mkdir(exist_ok=True)
-    with open(folder / f"{name}.lock", "w") as file:
+    try:
+        folder.mkdir(exist_ok=True)
+        lock = open(folder / f"{name}.lock", "w")  # noqa: SIM115 - it is closed below
+    except OSError as error:
+        raise GradeError(f"what is known of {name} cannot be kept in {folder}: {error}") from None
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

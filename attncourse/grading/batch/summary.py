@@ -6,7 +6,7 @@ import csv
 import io
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 from statistics import mean, median
@@ -17,6 +17,7 @@ from attncourse.grading.batch.running import Batch
 
 _BINS = 10
 _WIDTH = 40  # characters of the longest bar in a terminal
+_MOST = 200  # characters of a reason in a terminal
 
 
 @dataclass
@@ -62,7 +63,9 @@ class Summary:
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self._scores = [record.score for record in batch.records]
-        self.remarks = list(_remarks(batch))
+        self.remarks = [
+            replace(remark, reason=_printable(remark.reason)) for remark in _remarks(batch)
+        ]
         self.items = sorted(_items(batch.records), key=lambda item: -item.missed)
 
     @property
@@ -119,7 +122,7 @@ class Summary:
         ]
         for kind, remarks in self._by_kind():
             lines += ["", f"{kind} ({len(remarks)})"]
-            lines += [f"  {remark.student}: {remark.reason}" for remark in remarks[:10]]
+            lines += [f"  {remark.student}: {_cut(remark.reason)}" for remark in remarks[:10]]
             if len(remarks) > 10:
                 lines.append(f"  and {len(remarks) - 10} more; the CSV file has them all")
         return "\n".join(lines)
@@ -146,7 +149,7 @@ class Summary:
             else:
                 remarks[each.student][_FAILURES].append(f"{each.kind}: {each.reason}")
         joined = {
-            student: {name: "; ".join(reasons) for name, reasons in columns.items()}
+            student: {name: _inert("; ".join(reasons)) for name, reasons in columns.items()}
             for student, columns in remarks.items()
         }
         for record in self._batch.records:
@@ -156,17 +159,17 @@ class Summary:
             ]
             writer.writerow(
                 {
-                    "student": record.student,
+                    "student": _inert(record.student),
                     "score": f"{record.score:g}",
                     "points": f"{self._batch.points:g}",
                     **{item.cell: f"{item.score:g}" for item in items},
-                    "misconceptions": "; ".join(mistakes),
+                    "misconceptions": _inert("; ".join(mistakes)),
                     **joined.get(record.student, {}),
                     "sandboxed": "yes" if record.sandboxed else "no",
                 }
             )
         for name in self._batch.misnamed:
-            writer.writerow({"student": name, **joined[name]})
+            writer.writerow({"student": _inert(name), **joined[name]})
         return file.getvalue()
 
     def _html(self) -> str:
@@ -219,6 +222,21 @@ def _remarks(batch: Batch) -> Iterator[Remark]:
                     yield Remark(record.student, NEEDS_A_PERSON, said)
     for name in batch.misnamed:
         yield Remark(name, "misnamed", "The folder's name can be no student's in the gradebook.")
+
+
+def _printable(text: str) -> str:
+    """In one line, without what a terminal would obey: a file's name may be in a reason."""
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST else f"{text[: _MOST - 1]}…"
+
+
+def _inert(text: str) -> str:
+    """What no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _items(records: list[Record]) -> list[ItemSummary]:

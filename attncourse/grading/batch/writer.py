@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
+import os
 import shutil
+import stat
+import warnings
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
+from fnmatch import fnmatch
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,16 +21,18 @@ import sqlalchemy
 from nbformat import NotebookNode
 from nbgrader import api  # type: ignore[import-untyped]
 from nbgrader.preprocessors import AssignLatePenalties  # type: ignore[import-untyped]
-from nbgrader.utils import find_all_files, parse_utc  # type: ignore[import-untyped]
+from nbgrader.utils import parse_utc  # type: ignore[import-untyped]
 
 from attncourse.grading.batch.grading import Graded
 from attncourse.grading.batch.recording import recorded
-from attncourse.grading.batch.records import Record
+from attncourse.grading.batch.records import FOLDER, Record
 from attncourse.grading.course.configuration import Course
+from attncourse.grading.course.gradebook import FAILURES, patient, refuses_an_entry
 from attncourse.grading.course.problem_set import ProblemSet
 from attncourse.grading.course.scoring import enter
 
-_READ_ONLY, _SHARED = 0o444, 0o664  # as nbgrader leaves the files
+_READ_ONLY, _SHARED, _SHARED_FOLDER = 0o444, 0o664, 0o2770  # as nbgrader leaves them
+_NO_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)  # a name that cannot stand here
 
 
 class Writer:
@@ -78,10 +88,28 @@ class Writer:
         Scores and comments that a person gave are left as they are.
         """
         record = recorded(graded, sandboxed=sandboxed)
-        self._enter(record)
+        with self._turn():
+            try:
+                self._enter(record)
+            except FAILURES:  # once more: somebody else may have entered the same student
+                self._gradebook.db.remove()
+                self._enter(record)
         self._write_notebooks(graded, handed_in)
         digests = {book.name: sha256(book.text.encode()).hexdigest() for book in graded.notebooks}
         return replace(record, written=digests)
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Batches of different problem sets enter one submission each, in turn.
+
+        The file is none that a problem set of whatever name has for itself.
+        """
+        with open(self._course.root / FOLDER / ".lock", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                self._gradebook.db.remove()  # what was begun is taken back
 
     def _enter(self, record: Record) -> None:
         book, name = self._gradebook, self._name
@@ -108,7 +136,7 @@ class Writer:
 
     def _penalise(self, student: str, notebook: str) -> None:
         marks = {"student": student, "assignment": self._name, "notebook": notebook}
-        resources = {"nbgrader": {**marks, "db_url": self._course.directory.db_url}}
+        resources = {"nbgrader": {**marks, "db_url": patient(self._course)}}
         empty = NotebookNode(cells=[])  # type: ignore[no-untyped-call]
         AssignLatePenalties(config=self._course.config).preprocess(empty, resources)
 
@@ -120,37 +148,84 @@ class Writer:
         for left_over in (new, old):
             shutil.rmtree(left_over, ignore_errors=True)
         new.mkdir(parents=True)
-        for origin in (handed_in, course.folder("source", ".", self._name)):
-            self._copy_files(origin, new)
+        # First the problem set's own, which no student's file replaces.
+        self._copy_files(course.folder("source", ".", self._name), new)
+        if not os.path.islink(handed_in.parent):
+            self._copy_files(handed_in, new)
         for book in graded.notebooks:
             (new / f"{book.name}.ipynb").write_text(book.text, encoding="utf-8")
-        mode = _SHARED if course.directory.groupshared else _READ_ONLY
+        shared = course.directory.groupshared
         for path in new.rglob("*"):
             if path.is_file():
-                path.chmod(mode)
+                path.chmod(_SHARED if shared else _READ_ONLY)
+            elif shared:
+                _share(path)
+        if shared:
+            for path in (new, folder.parent, course.folder("autograded", ".", ".")):
+                _share(path)
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
         shutil.rmtree(old, ignore_errors=True)
 
     def _copy_files(self, origin: Path, target: Path) -> None:
-        """What lies beside the notebooks. Not links: they may lead to somebody else's work."""
-        if origin.is_symlink():
-            return
+        """What lies beside the notebooks and can be read.
+
+        Not links: they may lead to somebody else's work.
+        """
         most = self._course.directory.max_file_size * 1000
-        ignored = [*self._course.directory.ignore, "*.ipynb"]
-        for path in map(Path, find_all_files(str(origin), ignored)):
-            inside = path.relative_to(origin)
-            linked = any((origin / part).is_symlink() for part in (inside, *inside.parents))
-            if linked or not path.is_file() or path.stat().st_size > most:
+        for path in _files(origin, [*self._course.directory.ignore, "*.ipynb"]):
+            copy = target / path.relative_to(origin)
+            try:
+                status = path.lstat()
+                if not stat.S_ISREG(status.st_mode) or status.st_size > most:
+                    continue
+                content = path.read_bytes()
+            except OSError:
                 continue
-            (target / inside).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target / inside)
+            try:
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                with open(copy, "xb") as file:
+                    file.write(content)
+            except (FileExistsError, NotADirectoryError):
+                continue  # the problem set has one there, or a folder where this has a file
+            except OSError as error:
+                if error.errno not in _NO_NAME:
+                    raise
+
+
+def ends_the_batch(error: Exception) -> bool:
+    """Whether the disk or the database fails, which is no matter of one submission."""
+    return isinstance(error, (OSError, *FAILURES)) and not refuses_an_entry(error)
+
+
+def _files(folder: Path, ignored: list[str]) -> Iterator[Path]:
+    """Every file below a folder, links left out, and whatever bears an ignored name."""
+    if os.path.islink(folder):
+        return
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(each for each in folders if not _matches(each, ignored))
+        for name in sorted(files):
+            if not _matches(name, ignored):
+                yield Path(place, name)
+
+
+def _matches(name: str, patterns: list[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns)
+
+
+def _share(folder: Path) -> None:
+    """Let the group write in it, as nbgrader does."""
+    mode = folder.stat().st_mode
+    if mode & _SHARED_FOLDER != _SHARED_FOLDER:
+        with contextlib.suppress(PermissionError):  # it is another instructor's
+            folder.chmod((mode | _SHARED_FOLDER) & 0o2777)
 
 
 def _timestamp(text: str | None) -> dict[str, Any]:
     """When the work was handed in; nothing if that was not written down, or cannot be read."""
     try:
-        return {"timestamp": parse_utc(text)} if text else {}
-    except (ValueError, OverflowError):
+        with warnings.catch_warnings(action="ignore"):  # dateutil's, of time zones
+            return {"timestamp": parse_utc(text)} if text else {}
+    except Exception:  # of the many that dateutil knows
         return {}

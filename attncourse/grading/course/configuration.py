@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from traitlets import Float, TraitError
+from traitlets import Float, TraitError, validate
 from traitlets.config import Config, Configurable
 
 CONFIG = "nbgrader_config.py"
+_A_DAY = 86_400.0
 
 
 class GradeError(Exception):
@@ -25,14 +28,23 @@ class Referee(Configurable):
     seconds = Float(
         90.0,
         min=1.0,
+        max=_A_DAY,
         help="The most that a cell may take, and the most that all calls of a check may take.",
     ).tag(config=True)
 
     total_seconds = Float(
         900.0,
         min=1.0,
+        max=_A_DAY,
         help="The most that a notebook may take, with everything that had to be run again.",
     ).tag(config=True)
+
+    @validate("seconds", "total_seconds")
+    def _is_a_number(self, proposal: dict[str, Any]) -> float:
+        value = float(proposal["value"])
+        if math.isnan(value):  # neither below the least nor above the most
+            raise TraitError(f"{proposal['trait'].name} must be a number, not nan")
+        return value
 
 
 def look_for_course(root: Path) -> None:
@@ -69,8 +81,9 @@ class Course:
             raise GradeError(f"{root / CONFIG} fails: {type(error).__name__}: {error}") from None
         if "root" not in config.CourseDirectory:
             config.CourseDirectory.root = str(root)
-        self.root, self.config = root, config
+        self.config = config
         self.directory = CourseDirectory(config=config)
+        self.root = Path(self.directory.root)
         self.limits = _limits(config)
 
     def folder(self, step: str, student: str, problem_set: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,28 @@ from attncourse.grading.course.configuration import Course, GradeError
 from attncourse.grading.course.problem_set import ProblemSet, SourceCell, SourceNotebook
 from attncourse.grading.release import own_programs_on_path
 
+api.app_log.addHandler(logging.NullHandler())  # it logs at length what it also raises
+
+FAILURES = (sqlalchemy.exc.SQLAlchemyError, api.InvalidEntry)
+"""Of the database: nbgrader makes its own exception of one, which is not of the same kind."""
+_PATIENCE = 30  # seconds that SQLite waits for another program to end its writing; its own are 5
+
+
+def patient(course: Course) -> str:
+    """The gradebook's address; where that is an SQLite file, one that is waited for."""
+    url = sqlalchemy.make_url(course.directory.db_url)
+    if url.get_backend_name() == "sqlite" and "timeout" not in url.query:
+        url = url.update_query_dict({"timeout": str(_PATIENCE)})
+    return url.render_as_string(hide_password=False)
+
+
+def refuses_an_entry(error: Exception) -> bool:
+    """Whether the database is well, and takes only this entry for a wrong one."""
+    if isinstance(error, api.InvalidEntry) and isinstance(error.__context__, Exception):
+        error = error.__context__
+    wrong = (sqlalchemy.exc.DataError, sqlalchemy.exc.IntegrityError)
+    return isinstance(error, wrong) or type(error) is sqlalchemy.exc.StatementError
+
 
 @contextlib.contextmanager
 def opened(course: Course) -> Iterator[api.Gradebook]:
@@ -29,15 +52,14 @@ def opened(course: Course) -> Iterator[api.Gradebook]:
     Raises:
         GradeError: the database cannot be used, on opening it or later.
     """
-    url = course.directory.db_url
     try:
-        shown = sqlalchemy.make_url(url).render_as_string(hide_password=True)
+        shown = sqlalchemy.make_url(course.directory.db_url).render_as_string(hide_password=True)
     except sqlalchemy.exc.ArgumentError:
         raise GradeError("nbgrader's db_url is no address of a database") from None
     try:
         try:
             with own_programs_on_path():
-                gradebook = api.Gradebook(url, course.directory.course_id)
+                gradebook = api.Gradebook(patient(course), course.directory.course_id)
         except ModuleNotFoundError as error:
             raise GradeError(
                 f"the gradebook {shown} needs {error.name}, which is not installed. For addresses "
@@ -47,7 +69,7 @@ def opened(course: Course) -> Iterator[api.Gradebook]:
             yield gradebook
         finally:
             gradebook.close()
-    except sqlalchemy.exc.SQLAlchemyError as error:
+    except FAILURES as error:
         raise GradeError(
             f"the gradebook {shown} cannot be used: {str(error).splitlines()[0][:300]}. What has "
             "been graded stays so: once that is mended, the same command goes on where it stopped. "

@@ -13,8 +13,9 @@ from nbformat import NotebookNode
 
 from attncourse.grading.course.problem_set import SourceCell, SourceNotebook
 from attncourse.grading.course.submissions import Problem
-from attncourse.grading.verdict import JUDGE_FAILED
+from attncourse.grading.noting import error, judge_failed
 
+MOST_CELLS = 2000  # each is made anew, before any limit of time
 _FOREIGN = "foreign"  # it is run all the same: it may be that its cells only lost their names
 _CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
@@ -86,11 +87,11 @@ def can_be_run(notebook: NotebookNode) -> bool:
 
 def refuse(notebook: NotebookNode, problem: Problem, *, our_fault: bool = False) -> None:
     """Say in every check why it was not made; for a notebook that is not run."""
-    name = JUDGE_FAILED if our_fault else "NotGraded"
+    reason = problem.reason
+    outputs = judge_failed(reason) if our_fault else [error("NotGraded", reason, reason)]
     for cell in notebook.cells:
         if cell.cell_type == "code" and cell.metadata.get("nbgrader", {}).get("grade"):
-            error = {"output_type": "error", "ename": name, "evalue": problem.reason}
-            cell.outputs = [_node(**error, traceback=[problem.reason])]
+            cell.outputs = [_node(**output) for output in outputs]
 
 
 def _read(content: bytes) -> tuple[Problem | None, list[Any]]:
@@ -102,11 +103,12 @@ def _read(content: bytes) -> tuple[Problem | None, list[Any]]:
             old = nbformat.from_dict(document)  # type: ignore[no-untyped-call]
             document = nbformat.convert(old, 4)  # type: ignore[no-untyped-call]
         cells = document.get("cells")
-        return (
-            (None, cells)
-            if isinstance(cells, list) and all(isinstance(cell, dict) for cell in cells)
-            else (Problem("no notebook", "The notebook has no list of cells."), [])
-        )
+        if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
+            return Problem("no notebook", "The notebook has no list of cells."), []
+        if len(cells) > MOST_CELLS:
+            told = f"The notebook has {len(cells):,} cells; {MOST_CELLS:,} are the most."
+            return Problem("too large", told), []
+        return None, cells
     except (ValueError, RecursionError, MemoryError) as error:
         return Problem("broken", f"The file cannot be read as a notebook: {str(error)[:200]}."), []
     except Exception as error:  # of the conversion from an older format: of any kind
@@ -138,7 +140,7 @@ def _clean(cell: dict[str, Any], wanted: SourceCell | None) -> NotebookNode:
     attached = cell.get("attachments")
     if made.cell_type == "markdown" and isinstance(attached, dict):  # pictures of an answer
         made.attachments = {
-            name: {"image/png": bundle["image/png"]}
+            _storable(name): {"image/png": _storable(bundle["image/png"])}
             for name, bundle in attached.items()
             if isinstance(bundle, dict) and isinstance(bundle.get("image/png"), str)
         }

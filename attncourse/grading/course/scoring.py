@@ -19,7 +19,7 @@ from nbgrader.utils import (  # type: ignore[import-untyped]
 )
 
 from attncourse.grading.course.sanitising import can_be_run, problem_with
-from attncourse.grading.verdict import JUDGE_FAILED
+from attncourse.grading.noting import noted
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,6 @@ class Score:
     needs_a_person: bool
     """Whether one has to look, although there are points."""
     task: bool
-
-
-def why_a_person(cell: NotebookNode) -> str | None:
-    """Why a person has to look at a graded cell, if the judge failed on it."""
-    for output in cell.get("outputs", ()):
-        if output.output_type == "error" and output.ename == JUDGE_FAILED:
-            return str(output.evalue)
-    return None
 
 
 def scores_in(notebook: NotebookNode) -> dict[str, Score]:
@@ -56,7 +48,7 @@ def scores_in(notebook: NotebookNode) -> dict[str, Score]:
         else:  # of an answer that was put back as it was set, nbgrader would say that it is none
             points = 0.0 if for_nobody else None
         name = cell.metadata.nbgrader.grade_id
-        found[name] = Score(points, why_a_person(cell) is not None, is_task(cell))
+        found[name] = Score(points, noted(cell, "needs_a_person") is not None, is_task(cell))
     return found
 
 

@@ -63,14 +63,20 @@ class HandedIn:
 def find(course: Course, problem_set: str) -> tuple[list[Submission], list[str]]:
     """Every student's folder for the problem set, and names of folders that name no student."""
     found, misnamed = [], []
+    anyone = "\0"  # stands in no name
+    parts = course.folder("submitted", anyone, problem_set).parts
+    until = next(number for number, part in enumerate(parts) if anyone in part) + 1
+    pattern = glob.escape(str(Path(*parts[:until]))).replace(anyone, "*")
     shape = re.compile(
         course.directory.format_path(
             *(course.directory.submitted_directory, "(?P<student>[^/]*)", re.escape(problem_set)),
             escape=True,
         )
     )
-    for path in sorted(glob.glob(str(course.folder("submitted", "*", problem_set)))):
-        if match := shape.fullmatch(path):
+    for beginning in sorted(glob.glob(pattern)):
+        path = os.path.join(beginning, *parts[until:])
+        match = shape.fullmatch(path)
+        if match and not _known_to_be_missing(path):
             student = match["student"]
             if len(student) > MOST_NAME or not student.isprintable():
                 misnamed.append(ascii(student))
@@ -79,26 +85,58 @@ def find(course: Course, problem_set: str) -> tuple[list[Submission], list[str]]
     return found, misnamed
 
 
-def read(submission: Submission, notebooks: Iterable[str]) -> HandedIn:
-    """Read the notebooks of those names; whatever is in their place, this raises nothing."""
+def _known_to_be_missing(path: str) -> bool:
+    """Not so what lies in a folder that we may not look into: `read` will say that."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def read(submission: Submission, notebooks: Iterable[str], also: Iterable[str] = ()) -> HandedIn:
+    """Read the notebooks of those names; whatever is in their place, this raises nothing.
+
+    Args:
+        also: names of other notebooks of the problem set, which are no wrong names of these.
+    """
     content: dict[str, bytes | Problem] = {}
-    links = [p for p in (submission.folder, submission.folder.parent) if p.is_symlink()]
+    notebooks = list(notebooks)
+    known = {f"{name}.ipynb" for name in (*notebooks, *also)}
+    links = [p for p in (submission.folder, submission.folder.parent) if os.path.islink(p)]
     for name in notebooks:
         if links:
             content[name] = Problem("a link", f"`{links[0].name}` is a link, not a folder.")
         else:
-            content[name] = _content(submission.folder, f"{name}.ipynb")
+            content[name] = _content(submission.folder, f"{name}.ipynb", known)
     timestamp = _bytes(submission.folder / TIMESTAMP, 1000) if not links else None
     told = timestamp.decode(errors="replace").strip() if isinstance(timestamp, bytes) else None
     return HandedIn(submission.student, content, told or None)
 
 
-def _content(folder: Path, name: str) -> bytes | Problem:
+def shown(text: str) -> str:
+    """Text of a student's, such as a file's name, as it can be stored and printed anywhere.
+
+    On one line, and without what would command a terminal or is no character at all.
+    """
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+
+
+def _content(folder: Path, name: str, known: set[str]) -> bytes | Problem:
     content = _bytes(folder / name, MOST_BYTES)
     if isinstance(content, Problem) and content.kind == "missing":
-        others = sorted(path.name for path in folder.glob("*.ipynb"))[:3]
+        try:
+            others = sorted(
+                other
+                for other in os.listdir(folder)
+                if other.endswith(".ipynb") and other not in known
+            )
+        except OSError:
+            others = []
         if others:
-            listed = ", ".join(f"`{other}`" for other in others)
+            listed = ", ".join(f"`{shown(other)}`" for other in others[:3])
             return Problem("wrong name", f"There is no `{name}`, but there is {listed}.")
     return content
 

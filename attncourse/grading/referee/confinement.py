@@ -2,15 +2,17 @@
 
 Outside stands bubblewrap: the nursery, and every worker forked from it, sees a file system of its
 own, read-only, without the course's root folder, and no network. Within, each worker has its own
-PID, IPC and mount namespace and its own `/proc`, scratch folder and shared memory, and runs as an
-unprivileged user in a user namespace in which no other can be made, without capabilities or a way
-to get any, under limits. libseccomp refuses system calls that would get around these:
-kernel interfaces that no notebook needs, sockets of families that a network namespace does not
-separate (AF_VSOCK reaches the host of a virtual machine), and memory that no limit counts.
+PID, IPC, mount and network namespace and its own `/proc`, scratch folder and shared memory, keeps
+to one core, and runs as an unprivileged user in a user namespace in which no other can be made,
+without capabilities or a way to get any, under limits. libseccomp refuses system calls that would
+get around these: kernel interfaces that no notebook needs, sockets of families that a network
+namespace does not separate (AF_VSOCK reaches the host of a virtual machine), and memory that no
+limit counts.
 
 What is stopped: reading or changing anything but the interpreter, its libraries, this package
 without its items, and the worker's own scratch folder; seeing, signalling or tracing any process
-but one's own; any network; staying behind after the worker; using up memory, processes, disk or
+but one's own; any network, other workers too; slowing down other workers, as long as there is a
+core for each; staying behind after the worker; using up memory, processes, disk or
 open files beyond `Limits`.
 
 What is not stopped:
@@ -23,8 +25,9 @@ What is not stopped:
   the kernel ends workers first.
 - What the kernel itself keeps for a worker, in pipes and sockets, is bounded by the number of
   processes and open files only: at worst some 3 GiB.
-- The machine's time: a worker may use every core until the judge's deadline. CPU time is limited
-  for each process, not for their sum.
+- The time of one core until the judge's deadline, for each worker. What cores share they share
+  still: caches, memory's bandwidth, the heat. Where there are more workers at a time than cores,
+  two of them share one.
 - Reading the course's public code, which is on every student's machine, and learning about the
   machine itself: its processor, memory, load, kernel, and where Python is installed.
 - Linux before 5.14 counts processes by user and not by user namespace: there, workers that run at
@@ -33,11 +36,15 @@ What is not stopped:
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
+import fcntl
 import os
 import resource
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import sysconfig
@@ -47,6 +54,8 @@ from pathlib import Path
 
 _SCRATCH = ("/tmp", "/scratch")  # the second where Python or the course lies below the first
 NOBODY = 65534
+_NICE = 5
+_TURNS = 100  # workers at a time that a core has, before it is given to more unseen
 _PACKAGE = Path(__file__).resolve().parents[2]
 _HIDDEN = (_PACKAGE / "grading" / "problem_sets",)  # references, cases and misconceptions
 # Not the whole of a prefix: a virtual environment may be the course's root folder.
@@ -54,8 +63,10 @@ _OF_A_PREFIX = ("bin", "sbin", "lib", "lib32", "lib64", "libexec", "share", "etc
 
 # <linux/sched.h>, <linux/prctl.h>, <linux/mount.h>
 _NEWNS, _NEWIPC, _NEWUSER, _NEWPID = 0x00020000, 0x08000000, 0x10000000, 0x20000000
+_NEWNET = 0x40000000
 _SET_PDEATHSIG, _SET_DUMPABLE, _CAPBSET_DROP, _SET_NO_NEW_PRIVS = 1, 4, 24, 38
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 1  # <linux/sockios.h>, <linux/if.h>
 
 
 class NoSandbox(Exception):
@@ -117,6 +128,8 @@ def command(program: Sequence[str]) -> list[str]:
     for path in _left_behind():
         arguments += ["--ro-bind", os.devnull, str(path)]
     arguments += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", scratch()]
+    # For the nursery, while it loads joblib, which tries a semaphore; each worker has its own.
+    arguments += ["--perms", "1777", "--tmpfs", "/dev/shm"]
     # What an ordinary user's nursery makes belongs to that user, and so to each worker.
     arguments += ["--remount-ro", "/dev", "--remount-ro", "/"]
     return [*arguments, "--chdir", scratch(), "--", *program]
@@ -131,6 +144,22 @@ def scratch() -> str:
 def program() -> str:
     """This Python, by a path that holds in any folder."""
     return os.path.abspath(sys.executable)
+
+
+def claim_core() -> tuple[int, socket.socket]:
+    """A core that as few others as possible keep to, and what holds it until it is closed.
+
+    A claim is a name of this machine's that only one socket can have, so it is seen by every
+    course on the machine, and ends with whoever holds it, however that ends.
+    """
+    claim = socket.socket(socket.AF_UNIX)
+    cores = sorted(os.sched_getaffinity(0))
+    for turn in range(_TURNS):
+        for core in cores:
+            with contextlib.suppress(OSError):
+                claim.bind(f"\0attncourse-core-{core}-{turn}")
+                return core, claim
+    return cores[0], claim
 
 
 def _environment() -> dict[str, str]:
@@ -250,7 +279,10 @@ def confine(limits: Limits) -> None:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
-        _enter_user_namespace()
+        _enter_user_namespace(_NEWNET)
+    else:
+        _checked(_libc.unshare(_NEWNET), "unshare")
+    _bring_up_loopback()
     os.chdir(folder_of_its_own)
     Path("/proc/sys/user/max_user_namespaces").write_text("0")  # of this one's own
     Path("/proc/self/oom_score_adj").write_text("1000")
@@ -271,10 +303,21 @@ def confine(limits: Limits) -> None:
     _refuse_system_calls()
 
 
+def _bring_up_loopback() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
+        fcntl.ioctl(end, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP))
+
+
 def _mount(kind: str, folder: str, options: str) -> None:
     flags = _MS_NOSUID | _MS_NODEV | (_MS_NOEXEC if kind == "proc" else 0)
     done = _libc.mount(kind.encode(), folder.encode(), kind.encode(), flags, options.encode())
     _checked(done, f"mount {folder}")
+
+
+def keep_to(core: int) -> None:
+    """Run on one core, as will all that this process starts; the judge goes first on it."""
+    os.sched_setaffinity(0, {core})
+    os.nice(_NICE)
 
 
 def die_with_parent() -> None:
@@ -293,6 +336,8 @@ _REFUSED = (
     # Namespaces and mounts. Without capabilities they are refused anyway.
     *("unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "open_tree", "move_mount"),
     *("fsopen", "fsmount", "mount_setattr"),
+    # Other cores, where other workers are.
+    "sched_setaffinity",
 )
 _FAMILIES = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000  # <seccomp.h>
@@ -326,14 +371,14 @@ def _refuse_system_calls() -> None:
         number = library.seccomp_syscall_resolve_name(name.encode())
         if number != -1:  # -1: newer than the library, which has no name for it
             done = done or add(rules, _ERRNO | errno.EPERM, number, 0, None)
-    socket = library.seccomp_syscall_resolve_name(b"socket")
+    making_sockets = library.seccomp_syscall_resolve_name(b"socket")
     most = max(_FAMILIES)
     for op, family in (
         *((_EQUAL, family) for family in range(most) if family not in _FAMILIES),
         (_GREATER, most),
     ):
         comparison = ctypes.byref(_Comparison(0, op, family, 0))
-        done = done or add(rules, _ERRNO | errno.EAFNOSUPPORT, socket, 1, comparison)
+        done = done or add(rules, _ERRNO | errno.EAFNOSUPPORT, making_sockets, 1, comparison)
     done = done or library.seccomp_load(rules)
     if done:
         raise OSError(-done, f"libseccomp: {os.strerror(-done)}")

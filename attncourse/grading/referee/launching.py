@@ -39,7 +39,12 @@ class NurseryProcess:
             str(theirs.fileno()),
         ]
         if sandboxed:
-            program = confinement.command(program)
+            try:
+                program = confinement.command(program)
+            except NoSandbox:
+                self._control.close()
+                theirs.close()
+                raise
         else:
             program.append("--unsandboxed")
         # A file, not a pipe: a pipe that nobody reads blocks its writer once it is full.
@@ -70,7 +75,8 @@ class NurseryProcess:
             said = self.close()
             if self._sandboxed and said.startswith("bwrap:"):
                 raise NoSandbox(confinement.refused(said))
-            raise RuntimeError(f"the nursery did not start: {said}")
+            ended = f"it ended with status {self._process.returncode}"
+            raise RuntimeError(f"the nursery did not start: {ended}{said and f': {said}'}")
         self._is_ready = True
 
     def branch(self) -> socket.socket:
@@ -81,7 +87,13 @@ class NurseryProcess:
         """
         ours, theirs = socket.socketpair()
         with theirs, contextlib.suppress(OSError):
-            socket.send_fds(self._control, [b"branch"], [theirs.fileno()])
+            if self._sandboxed:
+                core, claim = confinement.claim_core()
+                with claim:
+                    ends = [theirs.fileno(), claim.fileno()]
+                    socket.send_fds(self._control, [b"branch %d" % core], ends)
+            else:
+                socket.send_fds(self._control, [b"branch"], [theirs.fileno()])
         return ours
 
     @property

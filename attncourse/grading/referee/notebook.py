@@ -16,10 +16,17 @@ from nbformat.v4 import new_markdown_cell
 
 from attncourse.grading.checking import judged
 from attncourse.grading.declaring import items
+from attncourse.grading.noting import Outputs, judge_failed, noting, stopped
 from attncourse.grading.referee.judge import RemoteCaller, Worker, WorkerLost, Workers
-from attncourse.grading.verdict import JUDGE_FAILED, STOPPED, Verdict
+from attncourse.grading.referee.worker_outputs import size
+from attncourse.grading.verdict import Verdict
 
-Outputs = list[dict[str, Any]]
+MOST_SHOWN = 32 << 20  # characters of all outputs of a notebook, but for the verdicts
+_LEFT_OUT: dict[str, Any] = {
+    "output_type": "display_data",
+    "data": {"text/plain": "… more was left out: this notebook's outputs are too large"},
+    "metadata": {},
+}
 
 
 class CheckError(ValueError):
@@ -75,10 +82,11 @@ def _outputs(cell: NotebookNode, run: _Run, seed: Callable[[str], object]) -> Ou
     marks = cell.metadata.get("nbgrader", {})
     # A graded cell that is also a solution is the student's text, and scored by a person.
     if not marks.get("grade") or marks.get("solution"):
-        return run.cell(cell.source)[0]
+        return run.fitting(_merely_shown(run.cell(cell.source)[0]))
     if found := check_in(cell.source):
         return run.check(*found, seed(found[0]))
-    return _scored_by_its_end(*run.cell(cell.source), marks["points"])
+    *shown, note, score = _scored_by_its_end(*run.cell(cell.source), marks["points"])
+    return [*run.fitting(shown), note, score]
 
 
 @functools.lru_cache(maxsize=256)
@@ -124,25 +132,40 @@ class _Run:
         self._end = time.monotonic() + total_seconds
         self._worker: Worker | None = None
         self._done: list[str] = []
+        self._room = MOST_SHOWN
 
     def cell(self, source: str) -> tuple[Outputs, bool]:
         """Run a cell of the notebook; its outputs, and whether it came to an end."""
         try:
             outputs = self._ready().run(source, self._left())
         except (WorkerLost, _OutOfTime) as why:
-            return [self._stopped(why)], False
+            return self._stopped(why), False
         self._done.append(source)
         return outputs, True
 
+    def fitting(self, outputs: Outputs) -> Outputs:
+        """As many outputs of a cell as the notebook has room for."""
+        kept: Outputs = []
+        left_out = False
+        for output in outputs:
+            its = size(output)
+            # What the referee notes has to stay, and is small.
+            if its > self._room and not output.get("metadata", {}).get("attncourse"):
+                left_out = True
+            else:
+                self._room -= its
+                kept.append(output)
+        return [*kept, _LEFT_OUT] if left_out else kept
+
     def check(self, item_id: str, name: str, seed: object) -> Outputs:
         """Judge the function of that name."""
-        stopped = ""
+        cut_short = ""
         try:
             caller = _caller(self._ready(), name, self._left())
             verdict = judged(item_id, caller, seed=seed)
-            stopped = caller.stopped
+            cut_short = caller.stopped
         except (WorkerLost, _OutOfTime) as why:
-            return [self._stopped(why), _score(0.0)]
+            return [*self._stopped(why), _score(0.0)]
         except _NoFunction as why:
             verdict = Verdict(item_id, _points(item_id), 0.0, str(why), None, (), "")
         except NoWorker:
@@ -150,8 +173,8 @@ class _Run:
         except Exception as error:  # a fault of ours, or an answer that we have not foreseen
             logging.getLogger(__name__).exception("the judge failed on %s", item_id)
             said = f"The judge itself failed on this answer: it needs a person ({error!r:.300})"
-            return [_error(JUDGE_FAILED, said, said), _score(0.0)]
-        return [*_shown(verdict, stopped), _score(verdict.score)]
+            return [*judge_failed(said), _score(0.0)]
+        return [_shown(verdict, cut_short), _score(verdict.score)]
 
     def _ready(self) -> Worker:
         """A worker in which all earlier cells have run that did not end one."""
@@ -174,9 +197,8 @@ class _Run:
             raise _OutOfTime(f"the notebook has had its {self._total:g} seconds")
         return min(self._seconds, left)
 
-    def _stopped(self, why: Exception) -> dict[str, Any]:
-        line = f"Stopped: {why} (a cell has {self._seconds:g} seconds)"
-        return _error(STOPPED, str(why), line)
+    def _stopped(self, why: Exception) -> Outputs:
+        return stopped(str(why), f"Stopped: {why} (a cell has {self._seconds:g} seconds)")
 
     def close(self) -> None:
         if self._worker is not None:
@@ -235,13 +257,26 @@ def _scored_by_its_end(outputs: Outputs, ended: bool, points: float) -> Outputs:
     # Text on stderr would be 0 points to nbgrader: a warning costs nothing here.
     shown = [
         {**output, "name": "stdout"} if output["output_type"] == "stream" else output
-        for output in outputs
+        for output in _merely_shown(outputs)
     ]
     failed = not ended or any(output["output_type"] == "error" for output in outputs)
-    last = outputs[-1] if outputs else {}
-    score = 0.0 if failed else _number(last.get("data", {}).get("text/plain"), points)
+    # The first one, as nbgrader has it, and nothing that was only displayed: after the result
+    # may come a figure, and before it what the student's functions show.
+    results = [output["data"] for output in outputs if output["output_type"] == "execute_result"]
+    end = results[0].get("text/plain") if results else None
+    score = 0.0 if failed else _number(end, points)
     note = {"output_type": "display_data", "data": {"text/plain": _NOT_PROTECTED}, "metadata": {}}
     return [*shown, note, _score(score)]
+
+
+def _merely_shown(outputs: Outputs) -> Outputs:
+    """Without results, in which nbgrader looks for a score: a student's cell gives nobody one."""
+    return [
+        {**output, "output_type": "display_data"}
+        if output["output_type"] == "execute_result"
+        else output
+        for output in outputs
+    ]
 
 
 def _number(text: str | None, points: float) -> float:
@@ -253,20 +288,14 @@ def _number(text: str | None, points: float) -> float:
     return given if 0 <= given <= points else 0.0
 
 
-def _shown(verdict: Verdict, stopped: str) -> Outputs:
+def _shown(verdict: Verdict, cut_short: str) -> dict[str, Any]:
     data = {"text/plain": repr(verdict), "text/html": verdict._repr_html_()}
-    # For the summary of a class.
-    told = {"attncourse": {"misconception": verdict.misconception, "stopped": stopped}}
-    return [{"output_type": "display_data", "data": data, "metadata": told}]
+    return noting(data, misconception=verdict.misconception, stopped=cut_short)
 
 
 def _score(score: float) -> dict[str, Any]:
     """The output that nbgrader takes for the score."""
     return {"output_type": "execute_result", "data": {"text/plain": repr(score)}, "metadata": {}}
-
-
-def _error(name: str, reason: str, line: str) -> dict[str, Any]:
-    return {"output_type": "error", "ename": name, "evalue": reason, "traceback": [line]}
 
 
 def _node(output: dict[str, Any], count: int) -> NotebookNode:

@@ -5,8 +5,9 @@
 The descriptor is a socket, on which it says `ready` when it is warm. `start N`, with a descriptor
 of the worker's own, is answered by `started`, or by the reason why there is no worker; `kill N` by
 `killed`, or by how the worker had ended before. `branch`, with a descriptor, is not answered here:
-a fork of this process says `ready` at the other end, and serves whoever holds that. When the
-socket closes, everything that was asked for on it ends.
+a fork of this process says `ready` at the other end, and serves whoever holds that. `branch CORE`
+has a second descriptor, by which the core is claimed, and all workers of the branch keep to that
+core. When the socket closes, everything that was asked for on it ends.
 
 Between the nursery and each worker stands a guardian. It sees to it that the worker ends: when the
 nursery lets go of the leash, or ends itself, or when the worker's memory grows beyond its limit.
@@ -39,26 +40,28 @@ def main(arguments: list[str]) -> None:
         gc.collect()
         gc.freeze()  # what stands now is shared with every worker: let no collection touch it
         _serve(control, sandboxed="--unsandboxed" not in options)
+    os._exit(0)  # Python would take apart all that was loaded, one thing after the other
 
 
-def _serve(control: socket.socket, *, sandboxed: bool) -> None:
+def _serve(control: socket.socket, *, sandboxed: bool, core: int | None = None) -> None:
     control.sendall(b"ready")
     leashes: dict[bytes, tuple[int, socket.socket]] = {}  # and the guardian that is on it
     while True:
-        request, descriptors, _, _ = socket.recv_fds(control, 64, 1)
+        request, descriptors, _, _ = socket.recv_fds(control, 64, 2)
         if not request:
             return  # which lets go of every leash
         what, _, number = request.partition(b" ")
         if what == b"branch":
-            _branch(control, [leash for _, leash in leashes.values()], descriptors[0], sandboxed)
+            ours = [control, *(leash for _, leash in leashes.values())]
+            _branch(ours, descriptors, sandboxed, int(number) if number else None)
             continue
         if what == b"start":
             leash, end = socket.socketpair()
             guardian = os.fork()
             if not guardian:
-                for ours in (control, leash, *(each for _, each in leashes.values())):
-                    ours.close()
-                _guard(end, descriptors[0], sandboxed)
+                for end_of_ours in (control, leash, *(each for _, each in leashes.values())):
+                    end_of_ours.close()
+                _guard(end, descriptors[0], sandboxed, core)
             end.close()
             os.close(descriptors[0])
             said = _heard(leash) or b"it did not answer"
@@ -72,20 +75,22 @@ def _serve(control: socket.socket, *, sandboxed: bool) -> None:
 
 
 def _branch(
-    control: socket.socket, leashes: list[socket.socket], descriptor: int, sandboxed: bool
+    ours: list[socket.socket], descriptors: list[int], sandboxed: bool, core: int | None
 ) -> None:
     """Go on twice: here, and in a fork that serves at another socket."""
     between = os.fork()
     if between:
-        os.close(descriptor)
+        for descriptor in descriptors:
+            os.close(descriptor)
         os.waitpid(between, 0)
         return
     try:
-        for ours in (control, *leashes):
-            ours.close()
+        for each in ours:
+            each.close()
         if not os.fork():  # twice, so that nobody here has to wait for its end
-            with socket.socket(fileno=descriptor) as end:
-                _serve(end, sandboxed=sandboxed)
+            # The claim on the core, if there is one, stays open until this process ends.
+            with socket.socket(fileno=descriptors[0]) as end:
+                _serve(end, sandboxed=sandboxed, core=core)
     finally:
         os._exit(0)
 
@@ -106,14 +111,14 @@ def _let_go(guardian: int, leash: socket.socket) -> bytes:
     return said
 
 
-def _guard(leash: socket.socket, descriptor: int, sandboxed: bool) -> None:
+def _guard(leash: socket.socket, descriptor: int, sandboxed: bool, core: int | None) -> None:
     """Fork a worker and stay until it ends. Does not return."""
     try:
         if sandboxed:
             confinement.separate_processes()
         number = os.fork()
         if not number:
-            _become_worker(leash, descriptor, sandboxed)
+            _become_worker(leash, descriptor, sandboxed, core)
         os.close(descriptor)
         leash.send(_watched(number, leash, Limits().memory if sandboxed else 0))
     except Exception as error:
@@ -141,10 +146,14 @@ def _watched(number: int, leash: socket.socket, most: int) -> bytes:
     return f"its process {ended}".encode()
 
 
-def _become_worker(leash: socket.socket, descriptor: int, sandboxed: bool) -> None:
+def _become_worker(
+    leash: socket.socket, descriptor: int, sandboxed: bool, core: int | None
+) -> None:
     """Be confined, say so, and serve a notebook. Does not return."""
     try:
         os.setsid()
+        if core is not None:
+            confinement.keep_to(core)  # not the guardian, which has to get its turn
         if sandboxed:
             confinement.die_with_parent()
             confinement.confine(Limits())

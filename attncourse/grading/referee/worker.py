@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,12 +27,16 @@ import attncourse.grading
 from attncourse.grading.caller import Failed, InProcess, Outcome
 from attncourse.grading.checking import settings_of_our_own
 from attncourse.grading.referee.wire import Channel, WireError
+from attncourse.grading.referee.worker_outputs import (
+    MOST_ALT,
+    MOST_LINES,
+    MOST_OUTPUTS,
+    MOST_PICTURES,
+)
 from attncourse.grading.values import copied
 from attncourse.grading.verdict import Verdict
 
 MOST_TEXT = 100_000  # characters of a cell's output
-MOST_OUTPUTS = 200  # of a cell
-MOST_PICTURES = 8 << 20  # characters of a cell's pictures, in base64
 SHOWN = ("text/plain", "text/latex", "image/png", "image/jpeg")
 """What an output may be. HTML, SVG and JavaScript would run in the instructor's browser."""
 
@@ -64,13 +69,13 @@ class _Outputs:
         if any(data.values()):
             alt = metadata.get("image/png", {}) if isinstance(metadata, Mapping) else {}
             alt = alt.get("alt") if isinstance(alt, Mapping) else None
-            kept = {"image/png": {"alt": alt[:1000]}} if isinstance(alt, str) else {}
+            kept = {"image/png": {"alt": alt[:MOST_ALT]}} if isinstance(alt, str) else {}
             self._add({"output_type": kind, "data": data, "metadata": kept})
 
     def fail(self, name: str, message: str, lines: list[str]) -> None:
         """An error."""
         self._text = max(self._text, 10_000)  # it is what matters most, whatever came before
-        traceback = [self._kept(line[:4000]) for line in lines[-60:]]
+        traceback = [self._kept(line[:4000]) for line in lines[-MOST_LINES:]]
         self._add(
             {
                 "output_type": "error",
@@ -194,6 +199,8 @@ def warm() -> None:
     import sklearn.datasets  # noqa: F401
 
     torch.set_num_threads(1)
+    # A worker keeps to one core, of which the student knows nothing.
+    warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
     config = Config()
     config.HistoryManager.enabled = False
     config.InteractiveShell.colors = "nocolor"

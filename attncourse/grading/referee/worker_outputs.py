@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-MOST = 32 << 20  # characters of all outputs of a cell
+MOST_OUTPUTS = 200  # of a cell, and a few more that say what was cut
+MOST_PICTURES = 8 << 20  # characters of a cell's pictures, in base64
+MOST_ALT = 1000  # characters that describe a picture
+MOST_LINES = 60  # of a traceback
+_MOST_ELSE = 4 << 20  # characters as JSON has them; more than a worker would send
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*\Z")
 _TOO_LARGE = {"output_type": "stream", "text": "… the outputs of this cell are too large\n"}
 _TEXTS = ("text/plain", "text/latex")
@@ -15,16 +20,24 @@ _PICTURES = ("image/png", "image/jpeg")
 
 def readable(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The outputs in an answer, each rebuilt from the parts that a notebook may show."""
-    found, room = [], MOST
+    found, pictures, room = [], MOST_PICTURES, _MOST_ELSE
     outputs = answer.get("outputs", [_TOO_LARGE])
-    for output in outputs if isinstance(outputs, list) else ():
+    for output in outputs[: MOST_OUTPUTS + 3] if isinstance(outputs, list) else ():
         rebuilt = _rebuilt(output) if isinstance(output, Mapping) else None
         if rebuilt is not None:
-            room -= len(str(rebuilt))
-            if room < 0:
+            data = rebuilt.get("data", {})
+            in_pictures = sum(len(data[mime]) for mime in _PICTURES if mime in data)
+            pictures -= in_pictures
+            room -= size(rebuilt) - in_pictures
+            if min(pictures, room) < 0:
                 break
             found.append(rebuilt)
     return found
+
+
+def size(output: Mapping[str, Any]) -> int:
+    """Characters that an output takes up in a file."""
+    return len(json.dumps(output))
 
 
 def _rebuilt(output: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -38,7 +51,9 @@ def _rebuilt(output: Mapping[str, Any]) -> dict[str, Any] | None:
             "output_type": "error",
             "ename": _text(output.get("ename")),
             "evalue": _text(output.get("evalue")),
-            "traceback": [_text(line) for line in lines] if isinstance(lines, list) else [],
+            "traceback": [_text(line) for line in lines[-MOST_LINES:]]
+            if isinstance(lines, list)
+            else [],
         }
     data = output.get("data")
     if kind in ("display_data", "execute_result") and isinstance(data, Mapping):
@@ -47,8 +62,7 @@ def _rebuilt(output: Mapping[str, Any]) -> dict[str, Any] | None:
             if mime in data and _BASE64.match(_text(data[mime])):
                 kept[mime] = _text(data[mime])
         if kept:
-            # A result without a number: a student's cell gives nobody a score.
-            return {"output_type": "display_data", "data": kept, "metadata": _alt(output)}
+            return {"output_type": kind, "data": kept, "metadata": _alt(output)}
     return None
 
 
@@ -56,7 +70,7 @@ def _alt(output: Mapping[str, Any]) -> dict[str, Any]:
     metadata = output.get("metadata")
     picture = metadata.get("image/png") if isinstance(metadata, Mapping) else None
     alt = picture.get("alt") if isinstance(picture, Mapping) else None
-    return {"image/png": {"alt": alt}} if isinstance(alt, str) else {}
+    return {"image/png": {"alt": alt[:MOST_ALT]}} if isinstance(alt, str) else {}
 
 
 def _text(value: Any) -> str:

@@ -80,6 +80,12 @@ def _many_cells(content: Content) -> None:
     content["cells"][1:1] = [dict(empty, id=f"empty-{n}") for n in range(1000)]
 
 
+def _picture_with_half_a_character(content: Content) -> None:
+    attached = {"\ud800.png": {"image/png": "AA\ud800A"}}
+    text = {"cell_type": "markdown", "metadata": {}, "source": "As drawn:", "attachments": attached}
+    content["cells"].append(text | {"id": "picture"})
+
+
 ENTRIES: list[Entry] = [
     entry("an empty file", "Nothing at all.", loses=EVERYTHING, file=lambda notebook: b""),
     entry(
@@ -148,6 +154,11 @@ ENTRIES: list[Entry] = [
         file=changed(
             lambda content: named(content, "setup").update(source="# \ud800\nimport math, torch")
         ),
+    ),
+    entry(
+        "half a character in the name of a picture",
+        "A lone surrogate in an attachment of a written answer.",
+        file=changed(_picture_with_half_a_character),
     ),
     entry(
         "the same check twice",
@@ -264,4 +275,10 @@ ENTRIES: list[Entry] = [
     ),
     entry("20 MB of old outputs", "Nobody reads them.", file=changed(_large_outputs)),
     entry("a thousand empty cells", "A key was held down.", file=changed(_many_cells)),
+    entry(
+        "a hundred thousand empty cells",
+        "2 MB that become a hundred times as much in memory.",
+        loses=EVERYTHING,
+        file=changed(lambda content: content["cells"].extend([{}] * 100_000)),
+    ),
 ]

@@ -3,8 +3,21 @@ too, at more than the sandbox allows and less than a machine has."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import nbformat
 from grading.corpus.base import entry
+from grading.corpus.files import changed
 from grading.corpus.stops import COSINE
+
+
+def _large_pictures(content: dict[str, Any]) -> None:
+    source = (
+        "from IPython.display import display\ndisplay({'image/png': 'A' * 6_000_000}, raw=True)"
+    )
+    cell = nbformat.v4.new_code_cell(source)
+    content["cells"][1:1] = [cell | {"id": f"picture-{number}"} for number in range(20)]
+
 
 ENTRIES = [
     entry(
@@ -53,6 +66,29 @@ try:
             os._exit(0)
 except OSError as error:
     print(error)
+""",
+    ),
+    entry(
+        "sixty busy processes",
+        "Each a group of its own to the scheduler, for two seconds. A neighbour's time is theirs.",
+        first="""
+import os, signal, time
+children = []
+for _ in range(60):
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setsid()
+            os.sched_setaffinity(0, range(1024))
+        except OSError:
+            pass
+        while True:
+            pass
+    children.append(child)
+time.sleep(2)
+for child in children:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
 """,
     ),
     entry(
@@ -154,6 +190,11 @@ plt.close("all")
 for _ in range(3000):
     display(Image(made.getvalue()))
 """,
+    ),
+    entry(
+        "large pictures in twenty cells",
+        "6 MB in each, which is none too many for one cell.",
+        file=changed(_large_pictures),
     ),
     entry(
         "a picture that unpacks to gigabytes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 import socket
@@ -15,6 +16,7 @@ import pytest
 import torch
 from grading.corpus import ENTRIES
 from grading.corpus.base import POINTS, Entry, as_saved, ordinary
+from grading.corpus.compare import as_row
 from grading.corpus.refereed import refereed
 from grading.corpus.stops import COSINE
 from nbformat import NotebookNode
@@ -22,11 +24,13 @@ from nbformat import NotebookNode
 from attncourse.grading.referee import confinement
 from attncourse.grading.referee.confinement import NoSandbox
 from attncourse.grading.referee.judge import Nursery
+from attncourse.grading.referee.notebook import MOST_SHOWN
 
+ROOT = Path(__file__).resolve().parents[3]
 HARMLESS = {"text/plain", "text/latex", "image/png", "image/jpeg"}
 STEP = int(os.environ.get("ATTNCOURSE_CORPUS_STEP", "1"))
 """1 for every entry, 10 for every tenth."""
-MOST = 16 << 20  # characters of all outputs of a graded notebook
+MOST = MOST_SHOWN + (1 << 20)  # characters of all outputs of a graded notebook
 
 
 @pytest.fixture(scope="session")
@@ -117,6 +121,15 @@ def assert_harmless(notebook: NotebookNode) -> None:
                 assert output.output_type != "execute_result"
                 assert set(output.get("data", {})) <= HARMLESS
             assert "<script" not in output.get("data", {}).get("text/html", "")
+
+
+def test_the_table_in_the_instructor_guide_is_of_this_corpus() -> None:
+    with (ROOT / "book" / "results" / "corpus.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    known = [as_row(entry) for entry in ENTRIES]
+    kept = [{column: row[column] for column in known[0]} for row in rows]
+    assert kept == known, "`make corpus` writes it anew"
+    assert [row["referee"] for row in rows] == [row["deserves"] for row in rows]
 
 
 def test_a_second_grading_finds_nothing_that_the_first_left(

@@ -17,7 +17,14 @@ def test_the_time_limits_are_those_of_the_referee_and_not_of_execute(tmp_path):
     assert (limits.seconds, limits.total_seconds) == (5, 44)
 
 
-@pytest.mark.parametrize("value", ["0", "'long'", "None"])
+@pytest.mark.parametrize("value", ["0", "'long'", "None", "float('inf')", "float('nan')"])
 def test_a_limit_that_is_none_is_refused(tmp_path, value):
     with pytest.raises(GradeError, match=r"nbgrader_config\.py: .*seconds"):
         course(tmp_path, f"c.Referee.seconds = {value}")
+
+
+def test_the_course_is_where_the_configuration_says(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    read = course(tmp_path, f"c.CourseDirectory.root = {str(elsewhere)!r}")
+    assert read.root == elsewhere
+    assert course(tmp_path).root == tmp_path

@@ -7,7 +7,12 @@ import nbformat
 import pytest
 
 from attncourse.grading.course.problem_set import SourceCell, SourceNotebook
-from attncourse.grading.course.sanitising import mended_in, problem_with, sanitised
+from attncourse.grading.course.sanitising import (
+    MOST_CELLS,
+    mended_in,
+    problem_with,
+    sanitised,
+)
 
 
 def source_cell(name, source, kind="locked", cell_type="code"):
@@ -239,3 +244,23 @@ def test_a_notebook_of_an_older_format_is_read():
     notebook = sanitised(json.dumps(old).encode(), SOURCE)
     assert problem_with(notebook).kind == "foreign"
     assert notebook.cells[1].source == "1"
+
+
+def test_pictures_of_an_answer_are_kept_and_can_be_stored():
+    pictures = {"\ud800.png": {"image/png": "AA\udfff"}, "a.png": {"image/png": "AAAA"}}
+    notebook, _ = cleaned(
+        [*as_released(), cell("", "", cell_type="markdown", attachments=pictures)]
+    )
+    found = notebook.cells[-1].attachments
+    assert found == {"?.png": {"image/png": "AA?"}, "a.png": {"image/png": "AAAA"}}
+    nbformat.writes(notebook).encode()
+
+
+def test_a_notebook_of_too_many_cells_is_refused_and_one_of_many_is_not():
+    empty = {"cell_type": "code", "metadata": {}, "source": ""}
+    released = as_released()
+    assert cleaned([*released, *[empty] * (MOST_CELLS - len(released))])[1] is None
+    notebook, problem = cleaned([*released, *[empty] * (MOST_CELLS + 1 - len(released))])
+    assert problem.kind == "too large"
+    assert "2,001 cells" in problem.reason
+    assert len(notebook.cells) < 10

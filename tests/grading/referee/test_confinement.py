@@ -10,14 +10,15 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from attncourse.grading.referee import confinement
 from attncourse.grading.referee.confinement import Limits, NoSandbox
-from attncourse.grading.referee.judge import Nursery, Worker, WorkerLost
+from attncourse.grading.referee.judge import Nursery, Worker, WorkerLost, Workers
+from attncourse.grading.referee.launching import NurseryProcess
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRATCH = confinement.scratch()
@@ -91,6 +92,44 @@ def test_a_unix_socket_of_the_host_is_not_reached(worker: Worker) -> None:
         server.bind(name)
         server.listen()
         assert tried(worker, connect(repr(name))).startswith("ConnectionRefusedError")
+
+
+@pytest.fixture
+def neighbours(monkeypatch: pytest.MonkeyPatch, sandbox: None) -> Iterator[tuple[Worker, Worker]]:
+    """Workers of two branches of a nursery, as two jobs have them, each with a core of its own."""
+    cores = iter(sorted(os.sched_getaffinity(0)) * 2)
+    monkeypatch.setattr(confinement, "claim_core", lambda: (next(cores), socket.socket()))
+    with (
+        NurseryProcess() as nursery,
+        Workers(nursery.branch(), sandboxed=True) as one,
+        Workers(nursery.branch(), sandboxed=True) as other,
+        one.start() as first,
+        other.start() as second,
+    ):
+        yield first, second
+
+
+def test_workers_that_run_at_the_same_time_cannot_speak_to_each_other(
+    neighbours: tuple[Worker, Worker],
+) -> None:
+    one, other = neighbours
+    serve = """
+        import socket
+        local, tcp = socket.socket(socket.AF_UNIX), socket.socket()
+        local.bind("\\0answers")
+        tcp.bind(("127.0.0.1", 5555))
+        for each in (local, tcp):
+            each.listen()
+    """
+    said(one, serve)
+    ask = ("(lambda end: end.connect('\\0answers'))(socket.socket(socket.AF_UNIX))", "tcp()")
+    define = "import socket; tcp = lambda: socket.create_connection(('127.0.0.1', 5555), 5)"
+    for each, answer in ((one, "done"), (other, "ConnectionRefusedError")):
+        said(each, define)
+        for expression in ask:
+            assert tried(each, expression).startswith(answer), expression
+    assert "answers" in said(one, "print(open('/proc/net/unix').read())")
+    assert "answers" not in said(other, "print(open('/proc/net/unix').read())")
 
 
 # --------------------------------------------------------------------------------------- files
@@ -260,7 +299,7 @@ def test_no_process_outside_can_be_signalled(nursery: Nursery) -> None:
             """,
         )
         assert tried(other, "1 + 1") == "done 2"
-    assert nursery.alive
+    assert nursery._process.alive
 
 
 def test_it_has_no_rights_of_a_superuser(worker: Worker) -> None:
@@ -350,6 +389,88 @@ def test_a_fork_bomb_stops_at_the_limit_and_leaves_others_alone(nursery: Nursery
         assert tried(next_one, "1 + 1") == "done 2"
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="they share the only core")
+def test_sixty_busy_processes_take_no_time_from_a_neighbour(
+    neighbours: tuple[Worker, Worker],
+) -> None:
+    one, other = neighbours
+    burn = """
+        import os
+        for _ in range(60):
+            if os.fork() == 0:
+                os.setsid()  # to the scheduler a group of its own
+                try:
+                    os.sched_setaffinity(0, range(1024))
+                except OSError:
+                    pass
+                while True:
+                    pass
+    """
+    said(one, burn)
+    # A thirtieth of the machine's time would be too little for this by far.
+    work = """
+        import time
+        while time.process_time() < 2:
+            pass
+        print("done")
+    """
+    assert said(other, work, 20) == "done"
+
+
+def test_a_worker_keeps_to_one_core_and_so_does_all_that_it_starts(worker: Worker) -> None:
+    its_own = said(worker, "import os; print(*os.sched_getaffinity(0))")
+    assert int(its_own) in os.sched_getaffinity(0)
+    assert called(worker, "sched_setaffinity(0, 8, b'\\xff' * 8)") == "EPERM"
+    program = "import os, torch, numpy; print(*os.sched_getaffinity(0), os.nice(0))"
+    assert said(worker, f"!{sys.executable} -c '{program}'") == f"{its_own} {os.nice(0) + 5}"
+
+
+def test_cores_are_claimed_in_turn_and_free_again_when_the_claim_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1001, 1000})
+    claims = [confinement.claim_core() for _ in range(3)]
+    assert [core for core, _ in claims] == [1000, 1001, 1000]
+    claims[1][1].close()
+    claims.append(confinement.claim_core())
+    assert claims[-1][0] == 1001
+    for _, claim in claims:
+        claim.close()
+
+
+def test_a_branch_holds_its_core_until_it_ends(
+    monkeypatch: pytest.MonkeyPatch, sandbox: None
+) -> None:
+    core = min(os.sched_getaffinity(0))
+    name = f"\0attncourse-core-test-{os.getpid()}"
+
+    def claimed() -> tuple[int, socket.socket]:
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(name)
+        except OSError:
+            claim.close()
+            raise
+        return core, claim
+
+    monkeypatch.setattr(confinement, "claim_core", claimed)
+    with NurseryProcess() as nursery:
+        with (
+            Workers(nursery.branch(), sandboxed=True) as workers,
+            workers.start(),
+            pytest.raises(OSError, match="Address already in use"),
+        ):
+            claimed()
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                claimed()[1].close()
+                return
+            except OSError:
+                time.sleep(0.05)
+    pytest.fail("the claim has outlived the branch")
+
+
 def test_a_process_has_a_limit_of_memory(worker: Worker) -> None:
     assert tried(worker, f"len(bytearray({Limits().address_space}))").startswith("MemoryError")
     assert tried(worker, "len(bytearray(1 << 20))") == f"done {1 << 20}"
@@ -409,8 +530,8 @@ def test_nothing_stays_when_the_nursery_is_killed(sandbox: None) -> None:
     with Nursery() as nursery, nursery.start() as worker:
         said(worker, f"open('/proc/self/comm', 'w').write({name!r})")
         assert _running(name)
-        nursery._process.kill()
-        nursery._process.wait()
+        nursery._process._process.kill()
+        nursery._process._process.wait()
         deadline = time.monotonic() + 20
         while _running(name) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -442,11 +563,12 @@ def test_without_bubblewrap_nothing_starts_and_it_is_said_what_to_do(
 def test_where_bubblewrap_is_refused_the_reason_is_said(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "bwrap").write_text("#!/bin/sh\necho No permissions to create >&2; exit 1\n")
+    (tmp_path / "bwrap").write_text("#!/bin/sh\necho bwrap: No permissions to create >&2; exit 1\n")
     (tmp_path / "bwrap").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(NoSandbox, match=r"No permissions to create.*--unsandboxed"):
-        Nursery()
+    refused = pytest.raises(NoSandbox, match=r"No permissions to create.*--unsandboxed")
+    with Nursery() as nursery, refused:
+        nursery.ready()
 
 
 # --------------------------------------------------------------------------- as another user

@@ -398,6 +398,12 @@ def test_a_branch_of_a_nursery_that_ended_says_so(sandbox: None, asked_for: str)
         workers.start()
 
 
+def test_a_nursery_warms_without_a_word(sandbox: None) -> None:
+    with NurseryProcess() as nursery:
+        nursery.ready()
+        assert nursery.close() == ""
+
+
 def test_what_a_nursery_that_did_not_start_said_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confinement, "program", lambda: "/bin/ls")
     with Nursery(sandboxed=False) as nursery, pytest.raises(RuntimeError, match="ls: "):

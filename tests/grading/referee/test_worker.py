@@ -72,7 +72,7 @@ def test_outputs_come_in_their_order(worker: Worker) -> None:
         ("stderr", "two\n"),
         ("display_data", "'three'"),
         ("stdout", "four\n"),
-        ("display_data", "5"),
+        ("execute_result", "5"),
     ]
 
 
@@ -217,6 +217,34 @@ def test_pictures_up_to_the_limit_are_shown(worker: Worker) -> None:
 )
 def test_outputs_that_did_not_come_are_not_passed_over(answer: dict[str, Any]) -> None:
     assert "too large" in readable(answer)[0]["text"]
+
+
+def shown(**changed: Any) -> dict[str, Any]:
+    return {"output_type": "display_data", "data": {"text/plain": "x"}, **changed}
+
+
+PICTURE = {"image/png": "A" * (3 << 20)}
+
+
+@pytest.mark.parametrize(
+    ("outputs", "kept"),
+    [
+        ([shown()] * 100_000, worker_module.MOST_OUTPUTS + 3),
+        ([shown(data=PICTURE)] * 5, 2),
+        ([{"output_type": "stream", "text": "x" * (3 << 20)}] * 5, 1),
+        ([{"output_type": "stream", "text": "\0" * (1 << 20)}] * 5, 0),  # six characters each
+    ],
+)
+def test_what_no_worker_of_ours_would_send_is_cut(outputs: list[dict[str, Any]], kept: int) -> None:
+    assert len(readable({"outputs": outputs})) == kept
+
+
+def test_a_picture_s_description_and_a_traceback_have_a_length() -> None:
+    described = shown(metadata={"image/png": {"alt": "x" * 1_000_000}})
+    error = {"output_type": "error", "traceback": ["x"] * 100_000}
+    first, second = readable({"outputs": [described, error]})
+    assert first["metadata"]["image/png"]["alt"] == "x" * worker_module.MOST_ALT
+    assert len(second["traceback"]) == worker_module.MOST_LINES
 
 
 # --------------------------------------------------------------------------- what notebooks use
