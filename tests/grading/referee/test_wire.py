@@ -161,7 +161,7 @@ def test_messages_come_one_after_the_other(ends: Pair) -> None:
 @pytest.mark.parametrize(
     "value",
     [object(), {1: 2}, 2**64, b"bytes", torch.zeros(2, dtype=torch.float64).to_sparse, {1, 2}],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_is_neither_tensor_nor_plain_data_is_not_sent(ends: Pair, value: Any) -> None:
     with pytest.raises(WireError):
