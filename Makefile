@@ -18,7 +18,7 @@ check: .venv/.test-installed
 	$(BIN)/mypy
 	$(BIN)/codespell
 
-# Ratios to torch's own functions, measured in one run; on a quiet machine.
+# Ratios to torch's own functions and to stock nbgrader, each within one run; on a quiet machine.
 benchmark: .venv/.test-installed
 	$(BIN)/pytest tests/benchmarks --benchmark-quiet
 
