@@ -21,17 +21,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tqdm import tqdm
 
-from attncourse.grading.batch.grading import FAILED, Graded, not_graded
-from attncourse.grading.batch.messages import Broken, Unfit
+from attncourse.grading.batch.grading import TURNS, Graded, failed
+from attncourse.grading.batch.messages import Broken, Unfit, in_short
 from attncourse.grading.batch.terms import Terms, graders
 from attncourse.grading.course.configuration import GradeError
 from attncourse.grading.course.secret import course_seed
-from attncourse.grading.course.submissions import Problem, Submission, read
+from attncourse.grading.course.submissions import Submission, read
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-_TURNS = 2  # that a submission gets before it is recorded as failed
 _AHEAD = 2  # submissions at a time for each worker: one is graded, the next is there already
 _CONNECT = 10.0  # seconds that a scheduler has to answer
 _FETCH = 60.0  # seconds that what has been graded may take to come here
@@ -63,7 +62,7 @@ class Cluster:
             self._client: Client = Client(address, timeout=_CONNECT, name="attncourse")
         except (OSError, ValueError, TypeError, ImportError) as error:  # as Dask has them
             raise GradeError(
-                f"no Dask scheduler answers at {address} ({_short(error)}); {_GOES_ON}"
+                f"no Dask scheduler answers at {address} ({in_short(error)}); {_GOES_ON}"
             ) from None
 
     def graded(
@@ -97,11 +96,11 @@ class Cluster:
                     raise GradeError(answer.reason)
                 if isinstance(answer, Graded):
                     yield submission, answer
-                elif turn < _TURNS:
+                elif turn < TURNS:
                     queue.append((submission, turn + 1))
                 else:
-                    problem = Problem(FAILED, f"Grading it failed twice: {answer.reason}.")
-                    yield submission, not_graded(read(submission, _names(terms)), terms, problem)
+                    why = f"Grading it failed twice: {answer.reason}."
+                    yield submission, failed(submission, terms, why)
 
     def _note_idle_threads(self) -> None:
         threads = self._client.nthreads().values()
@@ -172,16 +171,12 @@ class _Sender:
     def __call__(self, submission: Submission) -> Future[Any]:
         from attncourse.grading.batch.cluster_worker import grade_here, packed
 
-        handed_in = read(submission, _names(self._terms))
+        handed_in = read(submission, self._terms.problem_set.names)
         seeds = {item: self._seed(submission.student, item) for item in self._items}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sending large graph")  # a notebook with pictures
             parcel = packed(handed_in, self._terms, seeds, self._installed)
             return self._client.submit(grade_here, parcel, pure=False)
-
-
-def _names(terms: Terms) -> list[str]:
-    return [notebook.name for notebook in terms.problem_set.notebooks]
 
 
 def _answer(future: Future[Any]) -> Graded | Unfit | Broken:
@@ -196,8 +191,4 @@ def _answer(future: Future[Any]) -> Graded | Unfit | Broken:
     except TimeoutError:
         return Broken("the Dask worker that had graded it ended")
     except Exception as error:
-        return Broken(_short(error))
-
-
-def _short(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error)[:300]}"
+        return Broken(in_short(error))

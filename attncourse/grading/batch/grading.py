@@ -12,11 +12,13 @@ from nbformat.v4 import writes
 
 from attncourse.grading.batch.terms import Terms
 from attncourse.grading.course.sanitising import can_be_run, problem_with, refuse, sanitised
-from attncourse.grading.course.submissions import HandedIn, Problem
+from attncourse.grading.course.submissions import HandedIn, Problem, Submission, read
 
 if TYPE_CHECKING:
     from attncourse.grading.referee.judge import Workers
 
+TURNS = 2
+"""That a submission gets before its grading counts as failed."""
 FAILED = "grading failed"
 """The kind of problem that is no matter of the submission alone."""
 
@@ -64,6 +66,12 @@ def grade(
         )
 
     return _graded(handed_in, terms, run)
+
+
+def failed(submission: Submission, terms: Terms, reason: str) -> Graded:
+    """A submission whose grading failed: 0 from the checks, and the reason in every notebook."""
+    handed_in = read(submission, terms.problem_set.names)
+    return not_graded(handed_in, terms, Problem(FAILED, reason))
 
 
 def not_graded(handed_in: HandedIn, terms: Terms, problem: Problem) -> Graded:

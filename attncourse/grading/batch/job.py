@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 
 import attncourse.grading.problem_sets  # noqa: F401  once, where jobs are forked from
 from attncourse.grading.batch.grading import grade
-from attncourse.grading.batch.messages import Broken, Ready, Unfit
+from attncourse.grading.batch.messages import Broken, Ready, Unfit, in_short
 from attncourse.grading.batch.terms import Terms
 from attncourse.grading.course.secret import course_seed
 from attncourse.grading.course.submissions import Submission, read
@@ -39,15 +39,14 @@ def serve(connection: Connection, nursery: socket.socket, sandboxed: bool) -> No
         except (NoSandbox, RuntimeError, CheckError) as error:
             connection.send(Unfit(str(error)))
             return
-        names = [notebook.name for notebook in terms.problem_set.notebooks]
         seed = course_seed(terms.root)
         connection.send(Ready())
         while True:
             submission: Submission = connection.recv()
             try:
-                graded = grade(read(submission, names), terms, workers, seed)
+                graded = grade(read(submission, terms.problem_set.names), terms, workers, seed)
             except Exception as error:
-                connection.send(Broken(f"{type(error).__name__}: {str(error)[:300]}"))
+                connection.send(Broken(in_short(error)))
                 return
             connection.send(graded)
 

@@ -12,18 +12,17 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Self
 
-from attncourse.grading.batch.grading import FAILED, Graded, not_graded
+from attncourse.grading.batch.grading import TURNS, Graded, failed
 from attncourse.grading.batch.messages import Broken, Message, Unfit
 from attncourse.grading.batch.terms import Terms
 from attncourse.grading.course.configuration import GradeError
-from attncourse.grading.course.submissions import Problem, Submission, read
+from attncourse.grading.course.submissions import Submission
 from attncourse.grading.referee.confinement import NoSandbox
 from attncourse.grading.referee.launching import NurseryProcess
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
-_TURNS = 2  # that a submission gets before it is recorded as failed
 _START = 180.0  # seconds that a job has until it can be given work
 _TO_SPARE = 180.0  # seconds that a turn has beyond those of its notebooks
 _LOOKS = 3600.0  # seconds that are waited for a word: the system does not wait for any number
@@ -108,10 +107,11 @@ class Jobs:
                         continue  # it was idle: nothing is lost
                     if submission is None:
                         raise GradeError(f"no job could be started: {message.reason}")
-                    if turns[submission.student] < _TURNS:
+                    if turns[submission.student] < TURNS:
                         queue.append((submission, turns[submission.student] + 1))
                     else:
-                        yield submission, _failed(submission, terms, message.reason)
+                        why = f"Grading it failed twice: {message.reason}."
+                        yield submission, failed(submission, terms, why)
                     continue
                 each.ready, each.submission = True, None
                 if queue:
@@ -177,9 +177,3 @@ def _serve(connection: Connection, nursery: socket.socket, sandboxed: bool) -> N
 def _tell(job: _Job, what: object) -> None:
     with contextlib.suppress(OSError):  # it has ended, which `_heard` will say
         job.connection.send(what)
-
-
-def _failed(submission: Submission, terms: Terms, reason: str) -> Graded:
-    handed_in = read(submission, [notebook.name for notebook in terms.problem_set.notebooks])
-    problem = Problem(FAILED, f"Grading it failed twice: {reason}.")
-    return not_graded(handed_in, terms, problem)

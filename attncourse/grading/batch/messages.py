@@ -26,4 +26,9 @@ class Broken:
     reason: str
 
 
+def in_short(error: BaseException) -> str:
+    """An error as a part of a reason."""
+    return f"{type(error).__name__}: {str(error)[:300]}"
+
+
 Message = Ready | Unfit | Broken | Graded

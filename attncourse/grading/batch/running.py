@@ -12,14 +12,15 @@ from typing import Protocol
 
 from tqdm import tqdm
 
-from attncourse.grading.batch.grading import FAILED, Graded, not_graded
+from attncourse.grading.batch.grading import FAILED, Graded, failed
+from attncourse.grading.batch.messages import in_short
 from attncourse.grading.batch.records import FOLDER, Record, Records
 from attncourse.grading.batch.terms import Terms, version
 from attncourse.grading.batch.writer import Writer, ends_the_batch
 from attncourse.grading.course.configuration import Course, GradeError
 from attncourse.grading.course.gradebook import opened, read_problem_set
 from attncourse.grading.course.secret import SecretError
-from attncourse.grading.course.submissions import Problem, Submission, find, read, shown
+from attncourse.grading.course.submissions import Submission, find, read, shown
 from attncourse.grading.release import problem_sets
 
 
@@ -112,22 +113,17 @@ def _written(submission: Submission, graded: Graded, terms: Terms, writer: Write
     except Exception as error:
         if ends_the_batch(error):
             raise
-        problem = Problem(FAILED, f"What it gave cannot be written down: {_short(error)}.")
+        why = f"What it gave cannot be written down: {shown(in_short(error))}."
     try:
-        names = [notebook.name for notebook in terms.problem_set.notebooks]
-        graded = not_graded(read(submission, names), terms, problem)
+        graded = failed(submission, terms, why)
         return writer.write(graded, submission.folder, sandboxed=terms.sandboxed)
     except Exception as error:
         if ends_the_batch(error):
             raise
         raise GradeError(
             f"nothing can be written down of the submission of {submission.student}: "
-            f"{_short(error)}. Move it elsewhere, and the same command grades the others"
+            f"{shown(in_short(error))}. Move it elsewhere, and the same command grades the others"
         ) from None
-
-
-def _short(error: Exception) -> str:
-    return shown(f"{type(error).__name__}: {str(error)[:300]}")
 
 
 def _found(course: Course, name: str) -> tuple[list[Submission], list[str]]:
@@ -163,7 +159,7 @@ def _alone(root: Path, name: str) -> Iterator[None]:
 def _done_and_to_do(
     submissions: list[Submission], terms: Terms, writer: Writer, records: Records
 ) -> tuple[dict[str, Record], list[Submission]]:
-    names = [notebook.name for notebook in terms.problem_set.notebooks]
+    names = terms.problem_set.names
     scores = writer.scores()
     done, to_do = {}, []
     for submission in submissions:

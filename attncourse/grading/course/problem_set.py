@@ -56,6 +56,11 @@ class ProblemSet:
     notebooks: tuple[SourceNotebook, ...]
 
     @property
+    def names(self) -> list[str]:
+        """Of the notebooks."""
+        return [notebook.name for notebook in self.notebooks]
+
+    @property
     def checks(self) -> Iterator[tuple[str, SourceCell]]:
         """Every cell that gives points without a person, and where it stands."""
         for notebook in self.notebooks:
