@@ -11,11 +11,12 @@ book: .venv/.book-installed
 test: .venv/.test-installed
 	@$(BIN)/pytest -n 2 --dist loadfile
 
-# What the continuous integration also checks: form, types and spelling.
+# What the continuous integration also checks: form, types, who may import whom, and spelling.
 check: .venv/.test-installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/codespell
 
 # Ratios to torch's own functions and to stock nbgrader, each within one run; on a quiet machine.
@@ -25,7 +26,7 @@ benchmark: .venv/.test-installed
 # Hostile and broken submissions by stock nbgrader and by the referee, in the table that the
 # instructor guide shows; about 15 minutes.
 corpus: .venv/.test-installed
-	@PYTHONPATH=tests $(BIN)/python -m grading.corpus.compare --out book/results/corpus.csv
+	@PYTHONPATH=tests $(BIN)/python -m instructor.corpus.compare --out book/results/corpus.csv
 
 # .venv/.book-installed installs the extra `book`; the stamp is written once pip has succeeded.
 .venv/.%-installed: pyproject.toml constraints.txt | $(BIN)/pip

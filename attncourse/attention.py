@@ -12,20 +12,19 @@ Shapes, once for the whole file; ``...`` stands for any leading batch dimensions
 ====================  ==========================================================
 
 Source of the formula: Vaswani et al. 2017, "Attention Is All You Need", section 3.2
-(arXiv 1706.03762). The five ways of tying the projections: chapter "tying" of the book.
+(arXiv 1706.03762). Why the projections may or may not be tied: the book's part "The projections".
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args, overload
+from typing import Literal, NamedTuple, overload
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from attncourse.checks import (
+from attncourse.arguments import (
     all_finite,
     broadcast,
     check_features,
@@ -38,9 +37,7 @@ from attncourse.checks import (
     shape_of,
     type_name,
 )
-
-Projections = Literal["raw", "shared", "tied_qk", "tied_kv", "separate"]
-
+from attncourse.fused_kernel import fused_attention
 
 # ---------------------------------------------------------------- similarity
 
@@ -57,7 +54,7 @@ def cosine_affinity(x: Tensor, y: Tensor | None = None) -> Tensor:
         direction: its cosine with anything is 0, never NaN, and so is its gradient.
 
     Raises:
-        TypeError: an argument is no floating-point tensor, or the two differ in dtype.
+        TypeError: an argument is not a floating-point tensor, or the two differ in dtype.
         ValueError: shapes do not fit, or there are NaN or infinite values.
     """
     y = _checked_pair(x, y)
@@ -118,7 +115,7 @@ def attention_weights(scores: Tensor, mask: Tensor | None = None) -> Tensor:
         to nothing is all zeros, never NaN.
 
     Raises:
-        TypeError: ``scores`` is no floating-point tensor, or ``mask`` is not boolean.
+        TypeError: ``scores`` is not a floating-point tensor, or ``mask`` is not boolean.
         ValueError: ``scores`` has NaN or ``+inf``, or ``mask`` does not broadcast to it.
     """
     check_float_tensor("scores", scores, "[..., T_k]", minimum_dimensions=1)
@@ -203,75 +200,34 @@ def attend(
         may attend to nothing gets zeros, never NaN. Scores too large for their dtype give NaN.
 
     Raises:
-        TypeError: an argument is no floating-point tensor, dtypes differ, mask is not boolean.
+        TypeError: an argument is not a floating-point tensor, dtypes differ, mask is not boolean.
         ValueError: shapes or devices do not fit, or there are NaN or infinite values.
 
     Source: Vaswani et al. 2017, section 3.2.1, equation 1.
     """
     _check_attend(query, key, value, mask, scale)
-    return _attend(query, key, value, mask, scale, return_weights)
-
-
-def _attend(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    scale: float | None,
-    return_weights: bool,
-) -> Tensor | tuple[Tensor, Tensor]:
-    """:func:`attend` without the checks."""
     if scale is None:
-        scale = 1 / math.sqrt(query.shape[-1])
-    if not return_weights:
-        return _attend_fused(query, key, value, mask, scale)
+        scale = _default_scale(query)
+    if return_weights:
+        return _attend_with_weights(query, key, value, mask, scale)
+    return fused_attention(query, key, value, mask, scale)
+
+
+def _default_scale(query: Tensor) -> float:
+    """1/√d_k: with it, scores of independent standard normal numbers have variance 1."""
+    return 1 / math.sqrt(query.shape[-1])
+
+
+def _attend_with_weights(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float
+) -> tuple[Tensor, Tensor]:
+    """What :func:`attncourse.fused_kernel.fused_attention` computes, and the weights."""
     if query.dtype in (torch.float16, torch.bfloat16):
         # As the fused kernel does: scores of half precision overflow, or lose their differences.
         query, key = query.float(), key.float()
     # Scaling the query costs T_q × d_k products, scaling the scores T_q × T_k.
     weights = _weights((query * scale) @ key.mT, mask).to(value.dtype)
     return weights @ value, weights
-
-
-def _attend_fused(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float
-) -> Tensor:
-    """torch's kernel, given its arguments in the one form in which it is fused.
-
-    That form is ``[N, h, T, d]`` with d_k = d_v and a token's features side by side in memory.
-    Anything else is computed with all T_q × T_k weights in memory, several times slower, without
-    a word.
-    """
-    d_k, d_v = query.shape[-1], value.shape[-1]
-    if d_v < d_k:  # zeros at the end of a value come out as zeros at the end of the output
-        value = F.pad(value, (0, d_k - d_v))
-    elif d_v > d_k:  # zeros at the end of query and key add nothing to a dot product
-        query, key = F.pad(query, (0, d_v - d_k)), F.pad(key, (0, d_v - d_k))
-    if not query.stride(-1) == key.stride(-1) == value.stride(-1) == 1:  # tokens from a feature map
-        query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
-    if query.ndim == key.ndim == value.ndim == 4 and (mask is None or mask.ndim in (2, 4)):
-        output = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
-    else:
-        leading = broadcast(query.shape[:-2], key.shape[:-2], value.shape[:-2])
-        if mask is not None and mask.ndim > 2:
-            mask = _as_four_dimensional(mask, leading)
-        elif mask is not None:
-            mask = mask.expand(query.shape[-2], key.shape[-2])
-        output = F.scaled_dot_product_attention(
-            _as_four_dimensional(query, leading),
-            _as_four_dimensional(key, leading),
-            _as_four_dimensional(value, leading),
-            attn_mask=mask,
-            scale=scale,
-        )
-        output = output.reshape(*leading, *output.shape[-2:])
-    return output[..., :d_v]
-
-
-def _as_four_dimensional(x: Tensor, leading: tuple[int, ...]) -> Tensor:
-    """``[..., T, d]`` -> ``[N, h, T, d]``, where h is the last leading dimension."""
-    x = x.expand(*leading, *x.shape[-2:])
-    return x.flatten(0, -4) if len(leading) > 2 else x[(None,) * (2 - len(leading))]
 
 
 # ---------------------------------------------------------------- modules
@@ -320,11 +276,35 @@ class _MultiHead(nn.Module):
         out_proj: nn.Module,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Query, key and value of all heads -> the output of the layer, and its weights."""
-        attended = _attend(*heads, mask, None, return_weights)
-        if isinstance(attended, Tensor):
-            return out_proj(self._merge_heads(attended))
-        output, weights = attended
-        return out_proj(self._merge_heads(output)), weights
+        scale = _default_scale(heads[0])
+        if return_weights:
+            output, weights = _attend_with_weights(*heads, mask, scale)
+            return out_proj(self._merge_heads(output)), weights
+        return out_proj(self._merge_heads(fused_attention(*heads, mask, scale)))
+
+
+Projections = Literal["raw", "shared", "tied_qk", "tied_kv", "separate"]
+
+
+class _Shares(NamedTuple):
+    """Which matrix makes query, key and value, by its number; the same number is the same matrix.
+
+    The rows of matrix 0 come first in ``in_proj``, then those of 1, and so on.
+    """
+
+    query: int
+    key: int
+    value: int
+
+
+# The one place that says what a mode ties; the layer and its checks follow from it.
+_SHARES: dict[Projections, _Shares] = {
+    "raw": _Shares(query=0, key=0, value=0),  # not learned: matrix 0 is the identity
+    "shared": _Shares(query=0, key=0, value=0),
+    "tied_qk": _Shares(query=0, key=0, value=1),
+    "tied_kv": _Shares(query=0, key=1, value=1),
+    "separate": _Shares(query=0, key=1, value=2),
+}
 
 
 class SelfAttention(_MultiHead):
@@ -345,8 +325,8 @@ class SelfAttention(_MultiHead):
         projections: one of the five names above.
         num_heads: number of heads h.
         d_k: features of a query and a key, per head; ``d_model / num_heads`` when left out.
-        d_v: features of a value, per head; d_k when left out. Must equal d_k where key and
-            value share a projection (``shared``, ``tied_kv``).
+        d_v: features of a value, per head; d_k when left out. Must equal d_k where the value
+            shares its projection with query or key.
         bias: add a bias to each projection; tied projections share theirs too.
         mask_diagonal: forbid every token to attend to itself (Kitaev et al. 2020).
 
@@ -357,7 +337,7 @@ class SelfAttention(_MultiHead):
     Source: Vaswani et al. 2017, section 3.2.2; tied modes: Kitaev et al. 2020 (2001.04451).
     """
 
-    _identity: Tensor  # what stands in for each projection in the mode "raw"
+    _identity: Tensor  # what stands in for the projections, in and out, in the mode "raw"
 
     def __init__(
         self,
@@ -370,44 +350,30 @@ class SelfAttention(_MultiHead):
         bias: bool = False,
         mask_diagonal: bool = False,
     ) -> None:
-        if projections not in get_args(Projections):
-            names = ", ".join(repr(name) for name in get_args(Projections))
+        if projections not in tuple(_SHARES):  # a tuple: what cannot be hashed is unknown, too
+            names = ", ".join(repr(name) for name in _SHARES)
             raise ValueError(f"projections must be one of {names}; got {projections!r}")
         d_k, d_v = _head_sizes("d_model", d_model, num_heads, d_k, d_v)
-        if projections in ("shared", "tied_kv") and d_v != d_k:
+        if projections == "raw":
+            _check_raw(d_model, num_heads, d_k, d_v, bias)
+        shares = _SHARES[projections]
+        with_value = [role for role, matrix in shares._asdict().items() if matrix == shares.value]
+        if d_v != d_k and len(with_value) > 1:
             raise ValueError(
-                f"projections={projections!r} uses one matrix for key and value, "
+                f"projections={projections!r} uses one matrix for {' and '.join(with_value)}, "
                 f"so d_v must equal d_k; got d_k={d_k}, d_v={d_v}"
-            )
-        if projections == "raw" and num_heads * d_k != d_model:
-            raise ValueError(
-                f"projections='raw' cuts the features themselves into heads, so num_heads × d_k "
-                f"must equal d_model; got {num_heads} × {d_k} and d_model={d_model}"
-            )
-        if projections == "raw" and (bias or d_v != d_k):
-            raise ValueError(
-                f"projections='raw' has no parameters and values as long as keys; "
-                f"got bias={bias}, d_k={d_k}, d_v={d_v}"
             )
         super().__init__(num_heads, d_k, d_v)
         self.d_model = d_model
         self.projections: Projections = projections
         self.mask_diagonal = mask_diagonal
-        # One matrix product for all projections: rows of query, then key, then value, each
-        # only where it is not the same as the one before.
-        distinct = {
-            "raw": [],
-            "shared": [d_k],
-            "tied_qk": [d_k, d_v],
-            "tied_kv": [d_k, d_k],
-            "separate": [d_k, d_k, d_v],
-        }[projections]
-        self._rows = [num_heads * size for size in distinct]
+        size_of = dict(zip(shares, (d_k, d_k, d_v), strict=True))  # matrix -> rows per head
+        self._rows = [num_heads * size_of[matrix] for matrix in sorted(size_of)]
         if projections == "raw":
             self.register_buffer("_identity", torch.eye(d_model), persistent=False)
             self.out_proj: nn.Linear | nn.Identity = nn.Identity()
         else:
-            self.in_proj = nn.Linear(d_model, sum(self._rows), bias=bias)
+            self.in_proj = nn.Linear(d_model, sum(self._rows), bias=bias)  # one product for all
             self.out_proj = nn.Linear(num_heads * d_v, d_model, bias=bias)
             self.reset_parameters()
 
@@ -415,7 +381,7 @@ class SelfAttention(_MultiHead):
         """Draw each matrix from Glorot's uniform distribution; biases start at zero."""
         if self.projections == "raw":
             return
-        for rows in self.in_proj.weight.split(self._rows):
+        for rows in self._in_weight.split(self._rows):
             nn.init.xavier_uniform_(rows)  # each by its own size, not by that of the stack
         nn.init.xavier_uniform_(self._out_weight)
         for linear in (self.in_proj, self.out_proj):
@@ -472,18 +438,17 @@ class SelfAttention(_MultiHead):
         return layer.train(mha.training)
 
     def _query_key_value(self, parts: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Deal the distinct projections out to the three roles."""
-        if len(parts) == 1:  # raw, shared
-            return parts[0], parts[0], parts[0]
-        if len(parts) == 3:  # separate
-            return parts[0], parts[1], parts[2]
-        first, second = parts
-        return (first, first, second) if self.projections == "tied_qk" else (first, second, second)
+        """Deal what belongs to the matrices, one part each, out to the three roles."""
+        query, key, value = _SHARES[self.projections]
+        return parts[query], parts[key], parts[value]
 
     def _in_weights(self) -> tuple[Tensor, Tensor, Tensor]:
-        raw = self.projections == "raw"
-        blocks = [self._identity] if raw else self.in_proj.weight.split(self._rows)
+        blocks = self._in_weight.split(self._rows)
         return self._query_key_value([self._weight_per_head(block) for block in blocks])
+
+    @property
+    def _in_weight(self) -> Tensor:
+        return self._identity if self.projections == "raw" else self.in_proj.weight
 
     @property
     def _out_weight(self) -> Tensor:
@@ -722,6 +687,19 @@ def _check_tokens(name: str, x: Tensor, size_name: str, size: int, weight: Tenso
         )
     if not torch.is_autocast_enabled(x.device.type):  # there, the layer may be given another dtype
         check_same_kind(name, x, "the layer's weight", weight)
+
+
+def _check_raw(d_model: int, num_heads: int, d_k: int, d_v: int, bias: bool) -> None:
+    if num_heads * d_k != d_model:
+        raise ValueError(
+            f"projections='raw' cuts the features themselves into heads, so num_heads × d_k "
+            f"must equal d_model; got {num_heads} × {d_k} and d_model={d_model}"
+        )
+    if bias or d_v != d_k:
+        raise ValueError(
+            f"projections='raw' has no parameters and values as long as keys; "
+            f"got bias={bias}, d_k={d_k}, d_v={d_v}"
+        )
 
 
 def _head_sizes(

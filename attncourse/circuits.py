@@ -34,7 +34,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from attncourse.checks import (
+from attncourse.arguments import (
     broadcast,
     check_features,
     check_leading,
@@ -58,7 +58,7 @@ def qk_circuit(W_q: Tensor, W_k: Tensor) -> Tensor:
         ``[..., d_query, d_context]``.
 
     Raises:
-        TypeError: an argument is no floating-point tensor, or the two differ in dtype.
+        TypeError: an argument is not a floating-point tensor, or the two differ in dtype.
         ValueError: shapes do not fit, or there are NaN or infinite values.
     """
     _check_pair("d_k", -2, -2, W_q=W_q, W_k=W_k)
@@ -92,7 +92,7 @@ def regauge(W_q: Tensor, W_k: Tensor, A: Tensor) -> tuple[Tensor, Tensor]:
         A: ``[..., d_k, d_k]``, invertible.
 
     Raises:
-        TypeError, ValueError: as :func:`qk_circuit`, or A has not that shape or no inverse.
+        TypeError, ValueError: as :func:`qk_circuit`, or A has another shape or no inverse.
     """
     _check_pair("d_k", -2, -2, W_q=W_q, W_k=W_k)
     check_features("A", A, "[..., d_k, d_k]")
@@ -122,7 +122,7 @@ def factor_bilinear(M: Tensor, d_k: int) -> tuple[Tensor, Tensor]:
         ``[..., d_k, d_query]`` and ``[..., d_k, d_context]``.
 
     Raises:
-        TypeError: M is no floating-point tensor, or d_k no whole number.
+        TypeError: M is not a floating-point tensor, or d_k not a whole number.
         ValueError: d_k does not fit M, or M has NaN or infinite values.
 
     Source: Eckart and Young 1936: the truncated singular value decomposition is the closest.
@@ -215,7 +215,7 @@ def directionality(W_q: Tensor, W_k: Tensor, *, outlier: float = 2.0) -> Tensor:
     them all, added up; r is the same for the rows. Columns belong to the features of the key's
     token, rows to those of the query's, so it is positive if a few features decide who is
     *attended to*, and 0 if nothing sticks out. Symmetric **and** antisymmetric matrices have 0,
-    and swapping W_q with W_k turns the sign: this is no measure of symmetry. Unlike the other
+    and swapping W_q with W_k turns the sign: it does not measure symmetry. Unlike the other
     statistics it depends on the basis of the features.
 
     Args:
@@ -223,7 +223,7 @@ def directionality(W_q: Tensor, W_k: Tensor, *, outlier: float = 2.0) -> Tensor:
         outlier: standard deviations above the mean from which a norm sticks out.
 
     Raises:
-        TypeError, ValueError: as :func:`symmetry`, or ``outlier`` is no finite number.
+        TypeError, ValueError: as :func:`symmetry`, or ``outlier`` is not a finite number.
 
     Source: Saponati et al. 2025 (arXiv 2502.10927), the directionality score as their published
     code computes it (``utils/scores.py``), sign included.
@@ -406,7 +406,7 @@ def _row_bases(W_a: Tensor, W_b: Tensor) -> tuple[Tensor, Tensor]:
 def _row_basis(W: Tensor) -> Tensor:
     """An orthonormal basis of the row space of W, ``[columns, rank]``."""
     _, S, Vh = torch.linalg.svd(W, full_matrices=False)
-    # Not d_model: at 4,096 features a row a thousandth as long as the others would be no row.
+    # Not d_model: at 4,096 features a row a thousandth as long as the others would not count.
     smallest = 8 * len(W) * torch.finfo(S.dtype).eps * S.amax()
     return Vh[smallest < S].mT
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from attncourse.grading.batch.cluster import Cluster
-    from attncourse.grading.batch.local import Jobs
+    from attncourse.instructor.batch.cluster import Cluster
+    from attncourse.instructor.batch.local import Jobs
+    from attncourse.instructor.limits import Limits
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -72,7 +73,7 @@ def _release(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
 
     def run(options: argparse.Namespace) -> int:
-        from attncourse.grading.release import ReleaseError, release
+        from attncourse.instructor.course.release import ReleaseError, release
 
         print("attncourse release: converting with nbgrader …", file=sys.stderr, flush=True)
         try:
@@ -123,17 +124,22 @@ def _grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
 
     def run(options: argparse.Namespace) -> int:
-        from attncourse.grading.course.configuration import Course, GradeError, look_for_course
+        from attncourse.instructor.course.configuration import (
+            Course,
+            GradeError,
+            limits_in,
+            read_configuration,
+        )
 
         try:
-            look_for_course(Path.cwd())
-            with _graders(options) as graders:
+            limits = limits_in(read_configuration(Path.cwd()))
+            with _backend(options, limits) as backend:
                 # Only now: nbgrader takes a second, in which the jobs get ready.
-                from attncourse.grading.batch.running import grade_problem_set
-                from attncourse.grading.batch.summary import Summary
+                from attncourse.instructor.batch.running import grade_problem_set
+                from attncourse.instructor.batch.summary import Summary
 
                 course = Course(Path.cwd())
-                summary = Summary(grade_problem_set(course, options.problem_set, graders))
+                summary = Summary(grade_problem_set(course, options.problem_set, backend))
             print(summary)
             try:
                 for path in summary.write(course.root / "grades"):
@@ -156,15 +162,15 @@ def _grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     command.set_defaults(run=run)
 
 
-def _graders(options: argparse.Namespace) -> Jobs | Cluster:
+def _backend(options: argparse.Namespace, limits: Limits) -> Jobs | Cluster:
     sandboxed = not options.unsandboxed
     if options.scheduler is not None:
-        from attncourse.grading.batch.cluster import Cluster
+        from attncourse.instructor.batch.cluster import Cluster
 
         return Cluster(options.scheduler, sandboxed=sandboxed)
-    from attncourse.grading.batch.local import Jobs
+    from attncourse.instructor.batch.local import Jobs
 
-    return Jobs(options.jobs or os.cpu_count() or 1, sandboxed=sandboxed)
+    return Jobs(options.jobs or os.cpu_count() or 1, limits=limits, sandboxed=sandboxed)
 
 
 def _survey(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

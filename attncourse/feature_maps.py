@@ -24,8 +24,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from attncourse.arguments import check_features, check_same_kind, check_size, shape_of, type_name
 from attncourse.attention import Projections, SelfAttention, attend, cosine_affinity, dot_affinity
-from attncourse.checks import check_features, check_same_kind, check_size, shape_of, type_name
 
 NonLocalAffinity = Literal["embedded_gaussian", "gaussian", "dot_product"]
 
@@ -38,8 +38,8 @@ def pixels_as_tokens(x: Tensor) -> Tensor:
     Pixel (h, w) becomes token ``h·W + w``. The result is a view where that is possible.
 
     Raises:
-        TypeError: ``x`` is no tensor.
-        ValueError: ``x`` has not four dimensions.
+        TypeError: ``x`` is not a tensor.
+        ValueError: ``x`` does not have four dimensions.
     """
     _check_dimensions("x", x, "[B, C, H, W]", 4)
     return x.flatten(2).transpose(1, 2)
@@ -53,8 +53,8 @@ def tokens_as_pixels(tokens: Tensor, height: int, width: int) -> Tensor:
         height, width: H and W in pixels.
 
     Raises:
-        TypeError: ``tokens`` is no tensor, ``height`` or ``width`` is no whole number.
-        ValueError: ``tokens`` has not three dimensions, or not ``height × width`` tokens.
+        TypeError: ``tokens`` is not a tensor, ``height`` or ``width`` not a whole number.
+        ValueError: ``tokens`` does not have three dimensions and ``height × width`` tokens.
     """
     _check_dimensions("tokens", tokens, "[B, H·W, C]", 3)
     for name, size in (("height", height), ("width", width)):
@@ -147,7 +147,7 @@ class FeatureMapAttention(nn.Module):
             ``[B, C, H, W]``, or that and the weights ``[B, h, H·W, H·W]``.
 
         Raises:
-            TypeError, ValueError: ``x`` is no feature map of C channels, or as
+            TypeError, ValueError: ``x`` is not a feature map of C channels, or as
                 :meth:`attncourse.attention.SelfAttention.forward`.
         """
         _check_channels(x, self.channels)
@@ -216,8 +216,8 @@ class NonLocalBlock(nn.Module):
         """``[B, C, H, W]`` -> the same shape, and the weights ``[B, H·W, H·W]`` if asked for.
 
         Raises:
-            TypeError, ValueError: ``x`` is no feature map of C channels, has no pixels, or is not
-                finite.
+            TypeError, ValueError: ``x`` is not a feature map of C channels, has no pixels, or is
+                not finite.
         """
         _check_map(x, self.channels, self.g.weight)
         if self.affinity == "gaussian":
@@ -270,8 +270,8 @@ class SAGANAttention(nn.Module):
         Row j of the weights belongs to the pixel that asks.
 
         Raises:
-            TypeError, ValueError: ``x`` is no feature map of C channels, has no pixels, or is not
-                finite.
+            TypeError, ValueError: ``x`` is not a feature map of C channels, has no pixels, or is
+                not finite.
         """
         _check_map(x, self.channels, self.gamma)
         attended, weights = _softmax_attention(self.g(x), self.f(x), self.h(x), return_weights)
@@ -311,8 +311,8 @@ class PositionAttention(nn.Module):
         """``[B, C, H, W]`` -> the same shape, and the weights ``[B, H·W, H·W]`` if asked for.
 
         Raises:
-            TypeError, ValueError: ``x`` is no feature map of C channels, has no pixels, or is not
-                finite.
+            TypeError, ValueError: ``x`` is not a feature map of C channels, has no pixels, or is
+                not finite.
         """
         _check_map(x, self.channels, self.alpha)
         attended, weights = _softmax_attention(
@@ -340,7 +340,7 @@ class ChannelAttention(nn.Module):
         """``[B, C, H, W]`` -> the same shape, and the weights ``[B, C, C]`` if asked for.
 
         Raises:
-            TypeError, ValueError: ``x`` is no feature map, has no pixels, or is not finite.
+            TypeError, ValueError: ``x`` is not a feature map, has no pixels, or is not finite.
         """
         _check_map(x, None, self.beta)
         channels = x.flatten(2)  # [B, C, H·W]

@@ -26,7 +26,7 @@ def find_browser() -> str | None:
     """The Chromium that ATTNCOURSE_BROWSER names, else one on PATH, else None."""
     named = os.environ.get("ATTNCOURSE_BROWSER")
     if named and not Path(named).is_file():
-        raise FileNotFoundError(f"ATTNCOURSE_BROWSER is {named!r}, which is no file")
+        raise FileNotFoundError(f"ATTNCOURSE_BROWSER is {named!r}, which is not a file")
     return (
         named
         or shutil.which("chromium")
@@ -143,9 +143,9 @@ def open_page(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Ope
         page.on("pageerror", lambda error: faults.append(f"{where}: uncaught {error}"))
         page.on(
             "console",
-            lambda said: (
-                said.type in ("error", "warning")
-                and faults.append(f"{where}: console {said.type}: {said.text}")
+            lambda message: (
+                message.type in ("error", "warning")
+                and faults.append(f"{where}: console {message.type}: {message.text}")
             ),
         )
         page.goto(address, wait_until="load")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
+import re
 from typing import get_args
+from unittest import mock
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from refusals import assert_refused
 from strategies import (
@@ -24,9 +27,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from attncourse.attention import (
+    _SHARES,
     CrossAttention,
     Projections,
     SelfAttention,
+    _Shares,
     attend,
     attention_weights,
     cosine_affinity,
@@ -36,6 +41,10 @@ from attncourse.attention import (
 MODES = get_args(Projections)
 LEARNED = [mode for mode in MODES if mode != "raw"]
 SYMMETRIC = ["raw", "shared", "tied_qk"]
+
+# Which of query, key and value share a matrix: as many ways as a set of three can be divided.
+PARTITIONS = ["qkv", "qk|v", "q|kv", "qv|k", "q|k|v"]
+PARTITION_OF = {"shared": "qkv", "tied_qk": "qk|v", "tied_kv": "q|kv", "separate": "q|k|v"}
 
 
 def close(actual, expected, dtype=torch.float64):
@@ -282,19 +291,20 @@ def test_gradients_of_the_weights_are_right():
     torch.autograd.gradcheck(lambda s: attention_weights(s, mask), normal(0, 3, 5).requires_grad_())
 
 
-@pytest.mark.parametrize(
-    "shapes",
-    [[(5, 8), (7, 8), (7, 8)], [(2, 3, 5, 8), (2, 3, 7, 8), (2, 3, 7, 6)], [(2, 2, 3, 5, 8)] * 3],
-)
-@pytest.mark.parametrize("strided", [False, True])
-def test_without_weights_the_fused_kernel_is_used_whatever_the_shape(shapes, strided):
-    query, key, value = (normal(i, *shape) for i, shape in enumerate(shapes))
-    if strided:
-        query, key, value = (x.mT.contiguous().mT for x in (query, key, value))
+@pytest.mark.parametrize("return_weights", [False, True])
+@pytest.mark.parametrize("function", ["attend", "SelfAttention", "CrossAttention"])
+def test_the_fused_kernel_is_used_exactly_where_no_weights_are_asked_for(function, return_weights):
+    x, context = normal(0, 2, 7, 12), normal(1, 2, 9, 10)
+    call, arguments = {
+        "attend": (attend, (x, x, x)),
+        "SelfAttention": (self_attention("separate"), (x,)),
+        "CrossAttention": (cross_attention(), (x, context)),
+    }[function]
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-        attend(query, key, value)
+        call(*arguments, return_weights=return_weights)
     names = {event.name for event in profile.events()}
-    assert "aten::_scaled_dot_product_flash_attention_for_cpu" in names
+    fused = "aten::_scaled_dot_product_flash_attention_for_cpu" in names
+    assert fused == (not return_weights)
     assert "aten::_scaled_dot_product_attention_math" not in names
 
 
@@ -316,33 +326,40 @@ def test_no_argument_is_changed():
 # ---------------------------------------------------------------- SelfAttention
 
 
-def self_attention(mode, **settings):
-    torch.manual_seed(0)
-    layer = SelfAttention(
-        12, projections=mode, num_heads=3, bias=mode != "raw", **settings
-    ).double()
+def shaken(layer):
+    """In double, with noise on every parameter: biases start at zero, and dropping them would pass."""
     with torch.no_grad():
-        for parameter in layer.parameters():  # biases start at zero, and dropping them would pass
+        for parameter in layer.double().parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     return layer
 
 
-def by_hand(layer, x, mask=None):
+def self_attention(mode, **settings):
+    torch.manual_seed(0)
+    return shaken(SelfAttention(12, projections=mode, num_heads=3, bias=mode != "raw", **settings))
+
+
+@contextlib.contextmanager
+def tied_as(partition):
+    """Within, the partition is a mode of ``SelfAttention``."""
+    groups = partition.split("|")
+    shares = _Shares(
+        *(next(i for i, group in enumerate(groups) if role in group) for role in "qkv")
+    )
+    with mock.patch.dict(_SHARES, {partition: shares}):
+        yield
+
+
+def by_hand(layer, x, mask=None, partition=None):
     """The layer from its public matrices alone, one head after the other."""
     output = torch.zeros_like(x)
     weights = []
     bias = dict.fromkeys("qkv", 0.0)
-    if layer.projections != "raw":
-        names = {
-            "shared": ["qkv"],
-            "tied_qk": ["qk", "v"],
-            "tied_kv": ["q", "kv"],
-            "separate": "qkv",
-        }
-        blocks = layer.in_proj.bias.split(
-            layer.in_proj.bias.shape[0] // len(names[layer.projections])
-        )
-        for roles, block in zip(names[layer.projections], blocks, strict=True):
+    if layer.projections != "raw" and layer.in_proj.bias is not None:
+        groups = (partition or PARTITION_OF[layer.projections]).split("|")
+        size = {"q": layer.d_k, "k": layer.d_k, "v": layer.d_v}
+        blocks = layer.in_proj.bias.split([layer.num_heads * size[group[0]] for group in groups])
+        for roles, block in zip(groups, blocks, strict=True):
             bias |= dict.fromkeys(roles, block.unflatten(0, (layer.num_heads, -1)))
         output = output + layer.out_proj.bias
     for h in range(layer.num_heads):
@@ -385,11 +402,113 @@ def test_a_mode_ties_exactly_what_its_name_says(mode, distinct):
     assert sum(p.numel() for p in layer.parameters()) == expected
 
 
+@pytest.mark.parametrize("partition", PARTITIONS)
+@settings(max_examples=25)
+@given(
+    sizes=distinct_sizes(4),
+    num_heads=st.integers(1, 3),
+    bias=st.booleans(),
+    masked=st.booleans(),
+    seed=seeds,
+)
+def test_any_roles_can_share_a_matrix_and_the_layer_is_the_sum_of_its_heads_matrices(
+    partition, sizes, num_heads, bias, masked, seed
+):
+    T, d_model, d_k, d_v = sizes
+    groups = partition.split("|")
+    if "v" not in groups:
+        d_v = d_k
+    torch.manual_seed(seed)
+    with tied_as(partition):
+        layer = shaken(
+            SelfAttention(
+                d_model, projections=partition, num_heads=num_heads, d_k=d_k, d_v=d_v, bias=bias
+            )
+        )
+        x, mask = normal(seed, 2, T, d_model), random_mask(seed, T, T) if masked else None
+        output, weights = layer(x, mask=mask, return_weights=True)
+        expected_output, expected_weights = by_hand(layer, x, mask, partition)
+        close(output, expected_output)
+        close(weights, expected_weights)
+        close(layer(x, mask=mask), expected_output)
+        pointers = {role: getattr(layer, f"W_{role}").data_ptr() for role in "qkv"}
+        for a, b in itertools.combinations("qkv", 2):
+            assert (pointers[a] == pointers[b]) == any(
+                a in group and b in group for group in groups
+            )
+
+
+@pytest.mark.parametrize("partition", PARTITIONS)
+def test_a_value_has_its_own_size_exactly_where_it_has_its_own_matrix(partition):
+    roles = next(group for group in partition.split("|") if "v" in group)
+    with tied_as(partition):
+
+        def layer():
+            return SelfAttention(4, projections=partition, num_heads=2, d_k=3, d_v=5)
+
+        if roles == "v":
+            assert layer().W_v.shape == (2, 5, 4)
+        else:
+            names = " and ".join({"q": "query", "k": "key", "v": "value"}[role] for role in roles)
+            told = [repr(partition), f"one matrix for {names}, so", "d_k=3", "d_v=5"]
+            assert_refused(ValueError, layer, told)
+
+
+def test_the_type_names_the_modes_of_the_table():
+    assert get_args(Projections) == tuple(_SHARES)
+
+
+def test_the_docstring_tells_of_the_modes_and_sharings_of_the_table():
+    rows = re.findall(
+        r"^ *``(\w+)``  +(``W_[^`]+``|nothing)  +", SelfAttention.__doc__, re.MULTILINE
+    )
+    expected = {}
+    for mode, shares in _SHARES.items():
+        named = {}  # matrix -> its names
+        for role, matrix in shares._asdict().items():
+            named.setdefault(matrix, []).append(f"W_{role[0]}")
+        learned = ", ".join([*map(" = ".join, named.values()), "W_o"])
+        expected[mode] = "nothing" if mode == "raw" else f"``{learned}``"
+    assert rows == list(expected.items())
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(
+    ("mode", "d_v", "rows"),
+    [
+        ("shared", 4, 3 * 4),
+        ("tied_qk", 5, 3 * (4 + 5)),
+        ("tied_kv", 4, 3 * (4 + 4)),
+        ("separate", 5, 3 * (4 + 4 + 5)),
+    ],
+)
+def test_the_state_of_a_layer_has_the_names_and_shapes_that_saved_ones_have(mode, d_v, rows, bias):
+    layer = SelfAttention(10, projections=mode, num_heads=3, d_k=4, d_v=d_v, bias=bias)
+    expected = {"in_proj.weight": (rows, 10), "out_proj.weight": (10, 3 * d_v)}
+    if bias:
+        expected |= {"in_proj.bias": (rows,), "out_proj.bias": (10,)}
+    assert {name: tuple(x.shape) for name, x in layer.state_dict().items()} == expected
+
+
+@pytest.mark.parametrize("mode", LEARNED)
+def test_a_seed_fixes_the_initial_matrices_which_are_drawn_one_by_one(mode):
+    d_v = 5 if PARTITION_OF[mode].endswith("|v") else 4
+    sizes = [d_v if group == "v" else 4 for group in PARTITION_OF[mode].split("|")]
+    torch.manual_seed(0)
+    layer = SelfAttention(10, projections=mode, num_heads=3, d_k=4, d_v=d_v)
+    torch.manual_seed(0)
+    nn.Linear(10, 3 * sum(sizes), bias=False), nn.Linear(3 * d_v, 10, bias=False)  # torch's draws
+    drawn = [nn.init.xavier_uniform_(torch.empty(3 * size, 10)) for size in sizes]
+    assert torch.equal(layer.in_proj.weight, torch.cat(drawn))
+    assert torch.equal(layer.out_proj.weight, nn.init.xavier_uniform_(torch.empty(10, 3 * d_v)))
+
+
 def test_the_raw_mode_with_one_head_attends_with_the_features_themselves():
     x = normal(0, 2, 7, 12)
     layer = SelfAttention(12, projections="raw").double()
     close(layer(x), attend(x, x, x))
     assert not list(layer.parameters())
+    assert not layer.state_dict()
 
 
 @pytest.mark.parametrize("mode", SYMMETRIC)
@@ -663,6 +782,7 @@ BAD_INPUT = {
     ),
     "scale": (ValueError, lambda: attend(numbers(2, 3), numbers(2, 3), numbers(2, 3), scale=math.nan), ["scale", "nan"]),
     "mode": (ValueError, lambda: SelfAttention(4, projections="untied"), ["projections", "'untied'", "'separate'"]),
+    "mode not a name": (ValueError, lambda: SelfAttention(4, projections=["raw"]), ["projections", "['raw']", "'separate'"]),
     "heads": (ValueError, lambda: SelfAttention(10, num_heads=3), ["d_model", "num_heads", "10", "3", "d_k"]),
     "size type": (TypeError, lambda: SelfAttention(4.0), ["d_model", "4.0"]),
     "size": (ValueError, lambda: SelfAttention(4, num_heads=0), ["num_heads", "0"]),

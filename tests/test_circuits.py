@@ -47,7 +47,7 @@ def head(seed, *shape):
 
 
 def gauge(seed, d_k):
-    """An invertible matrix that is no rotation: singular values from 1/3 to 3."""
+    """An invertible matrix that is not a rotation: singular values from 1/3 to 3."""
     U, _, Vh = torch.linalg.svd(normal(seed, d_k, d_k))
     return U @ torch.logspace(-1, 1, d_k, base=3).double().diag() @ Vh
 

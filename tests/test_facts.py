@@ -522,7 +522,7 @@ def test_fact_12_ends_with_a_mask_or_positions(what):
     )
 
 
-# ------------------------------------------- 13. where tied Q = K is no real limit
+# ------------------------------------------- 13. where tied Q = K is not a real limit
 
 
 def cycle_scores(AB, BC, CA):

@@ -176,7 +176,7 @@ def evaluate(model: nn.Module, inputs: Tensor, targets: Tensor) -> tuple[float, 
     with torch.no_grad():
         for part, wanted in zip(inputs.split(250), targets.split(250), strict=True):
             logits = model(part)
-            right += int((logits.argmax(-1) == wanted).sum())  # IGNORED is no index: never equal
+            right += int((logits.argmax(-1) == wanted).sum())  # which is never IGNORED
             nats += F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="sum").item()
             asked += int((wanted != IGNORED).sum())
     return right / asked, nats / asked / math.log(2)
@@ -229,7 +229,7 @@ def _fit(
     generator = torch.Generator().manual_seed(seed)
     validation = _fixed_samples(task, "validation", device)
     optimizer, schedule = _optimizer(model, task)
-    best_loss, best_weights, looks_since = math.inf, dict[str, Tensor](), 0
+    best_loss, best_weights, without_progress = math.inf, dict[str, Tensor](), 0
     stopped = "all steps"
     model.train()
     for step in range(1, settings.steps + 1):
@@ -248,13 +248,13 @@ def _fit(
         _, validation_loss = evaluate(model, *validation)
         _check_finite(validation_loss, task, step)
         if validation_loss < best_loss:
-            best_loss, looks_since = validation_loss, 0
+            best_loss, without_progress = validation_loss, 0
             best_weights = {name: x.clone() for name, x in model.state_dict().items()}
         else:
-            looks_since += 1
+            without_progress += 1  # evaluations since the best one
         if validation_loss < settings.solved_loss:
             stopped = "solved"
-        elif looks_since == settings.patience:
+        elif without_progress == settings.patience:
             stopped = "no progress"
         if stopped != "all steps":
             break

@@ -134,7 +134,7 @@ def tying(
         _check_one_origin(path, [done.get(key) for key in keys], device)
     runs: dict[str, Run] = {}
     failures: list[str] = []
-    with _Progress(wanted, shown=progress) as bar:
+    with _Progress(wanted, enabled=progress) as bar:
         for key, (task, seed, mask_diagonal, mode) in zip(keys, wanted, strict=True):
             which = f"{mode}{' masked' * mask_diagonal}, seed {seed}"
             bar.start(task, which)
@@ -200,7 +200,7 @@ def _read(path: Path) -> list[Run]:
     except OSError as error:
         raise RunsFileError(f"{path} cannot be read: {error.strerror}. {advice}") from error
     except ValueError as error:
-        raise RunsFileError(f"{path} is no JSON file ({error}). {advice}") from error
+        raise RunsFileError(f"{path} is not a JSON file ({error}). {advice}") from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise RunsFileError(f"{path} holds no {_FORMAT}. {advice}")
     wanted = {field.name for field in fields(Run)}
@@ -230,7 +230,7 @@ def _check_one_origin(
 
 
 def _write(path: Path, runs: Iterable[Run]) -> None:
-    """Replace the file in one step: whoever reads it, or is interrupted, has a whole file."""
+    """Replace the file in one step, so that it is whole at every moment."""
     content = {"format": _FORMAT, "runs": [asdict(run) for run in runs]}
     unfinished = path.with_name(f".{path.name}.unfinished")
     with unfinished.open("w", encoding="utf-8") as file:
@@ -247,7 +247,7 @@ def _write(path: Path, runs: Iterable[Run]) -> None:
 class _Progress:
     """One bar over all gradient steps of a sweep; an early stop counts as all of its steps."""
 
-    def __init__(self, wanted: Sequence[tuple[Task, int, bool, Mode]], *, shown: bool) -> None:
+    def __init__(self, wanted: Sequence[tuple[Task, int, bool, Mode]], *, enabled: bool) -> None:
         self._runs = len(wanted)
         self._run = 0
         self._task: Task | None = None
@@ -257,7 +257,7 @@ class _Progress:
             bar_format=(
                 "{desc}: {percentage:.0f} %, {n_fmt}/{total_fmt} steps, {remaining} left{postfix}"
             ),
-            disable=not shown,
+            disable=not enabled,
             dynamic_ncols=True,
             # A terminal's line is rewritten; in a log each update stays.
             mininterval=0.2 if sys.stderr.isatty() else 15,

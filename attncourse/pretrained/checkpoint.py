@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from attncourse.checks import all_finite, count_bad
+from attncourse.arguments import all_finite, count_bad
 from attncourse.pretrained.sources import CONFIG, CheckpointError, Source
 
 
@@ -39,8 +39,8 @@ class Checkpoint:
                     self._file_of.update(dict.fromkeys(tensors.keys(), file))
             except (SafetensorError, OSError) as error:
                 raise CheckpointError(
-                    f"{file} ({file.stat().st_size:,} bytes) is cut short or is no safetensors "
-                    f"file ({error}); download it again"
+                    f"{file} ({file.stat().st_size:,} bytes) is cut short or is not a "
+                    f"safetensors file ({error}); download it again"
                 ) from None
 
     def number(self, *names: str, otherwise: int | None = None) -> int:

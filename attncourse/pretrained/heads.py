@@ -268,8 +268,8 @@ def _scale(config: Mapping[str, Any], layer: int, d_k: int) -> float:
 def _window(checkpoint: Checkpoint, layer: int) -> int | None:
     """The sliding window of a layer of Mistral or Qwen2, in tokens."""
     config = checkpoint.config
-    unless_told = {"mistral": True, "qwen2": False}.get(config["model_type"], False)
-    if config.get("sliding_window") is None or not config.get("use_sliding_window", unless_told):
+    default = {"mistral": True, "qwen2": False}.get(config["model_type"], False)
+    if config.get("sliding_window") is None or not config.get("use_sliding_window", default):
         return None
     kinds = config.get("layer_types")
     if kinds is None:  # Qwen2 before it said so layer by layer

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from attncourse.arguments import check_features, check_same_kind, shape_of
 from attncourse.attention import attention_weights
-from attncourse.checks import check_features, check_same_kind, shape_of
 from attncourse.pretrained.heads import LayerHeads
 
 
@@ -28,7 +28,7 @@ def attention_maps(layer: LayerHeads, x: Tensor, *, mask: Tensor | None = None) 
         ``[..., h, T, T]``; row i belongs to query i.
 
     Raises:
-        TypeError: ``x`` is no floating-point tensor of the layer's dtype, mask is not boolean.
+        TypeError: ``x`` is not a floating-point tensor of the layer's dtype, or mask not boolean.
         ValueError: shapes do not fit, or the layer's kind of rotary positions is not known here.
 
     Source: rotary positions: Su et al. 2021 (arXiv 2104.09864), section 3.4.2.

@@ -94,7 +94,7 @@ def _single_file(file: Path) -> Source:
     if file.suffix != ".safetensors":
         if any(file.match(pattern) for pattern in PICKLES):
             raise _only_pickle(file)
-        raise CheckpointError(f"{file} is no .safetensors file")
+        raise CheckpointError(f"{file} is not a .safetensors file")
     return Source(file.resolve().parent.name, _config_in(file.parent), [file])
 
 
@@ -116,7 +116,7 @@ def _shards(index: Path) -> list[str]:
         return sorted(shards)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"{index} is no index of a sharded checkpoint ({error!r}); download it again"
+            f"{index} is not the index of a sharded checkpoint ({error!r}); download it again"
         ) from None
 
 
@@ -206,8 +206,9 @@ def _hub_errors(repository: str) -> Iterator[None]:
         ) from None
     except LocalEntryNotFoundError as error:
         raise CheckpointError(
-            f"{repository!r} is no folder here, the hub cannot be reached, and what was downloaded "
-            f"before does not hold it ({error.__cause__ or error}). 'minilm' needs no network"
+            f"{repository!r} is not a folder here, the hub cannot be reached, and what was "
+            f"downloaded before does not hold it ({error.__cause__ or error}). 'minilm' needs no "
+            "network"
         ) from error
     except EntryNotFoundError:
         raise CheckpointError(

@@ -59,12 +59,12 @@ def vendor(root: Path) -> None:
     (target / "installed.json").unlink(missing_ok=True)
     for name in MANIFESTS:
         shutil.copy(HERE / name, target)
-    done = subprocess.run(
+    result = subprocess.run(
         [*npm_command(), "ci", "--ignore-scripts", "--loglevel=error"], cwd=target
     )
-    if done.returncode:
+    if result.returncode:
         raise AssetsError(
-            f"npm ci in {target} failed with exit status {done.returncode}; its reason stands "
+            f"npm ci in {target} failed with exit status {result.returncode}; its reason stands "
             "above. The first build needs the network (or npm's own cache); later ones do not."
         )
     # Last, so that an interrupted install is done again.
@@ -93,10 +93,10 @@ def copy(app: Sphinx) -> None:
             "`jupyter-book build` works too."
         )
     for source, target in VENDORED.items():
-        here = folder(root) / "node_modules" / source
-        there = Path(app.outdir) / "_static" / "vendor" / target
-        there.parent.mkdir(parents=True, exist_ok=True)
-        if here.is_dir():
-            shutil.copytree(here, there, dirs_exist_ok=True)
+        origin = folder(root) / "node_modules" / source
+        destination = Path(app.outdir) / "_static" / "vendor" / target
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        if origin.is_dir():
+            shutil.copytree(origin, destination, dirs_exist_ok=True)
         else:
-            shutil.copy(here, there)
+            shutil.copy(origin, destination)

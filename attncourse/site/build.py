@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from attncourse.site import assets
 from attncourse.site.freshness import execution_fingerprint, site_fingerprint
 
-# Said of every build, and nothing that its reader could act on.
+# Printed by every build, and nothing that its reader could act on.
 NOISE = ("[IPKernelApp] WARNING | Kernel is running over TCP", "myst v", "myst-nb v")
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -49,7 +49,7 @@ def build_book(root: Path) -> Path:
             outcome = "is up to date"
         else:
             assets.vendor(root)
-            _forget_earlier_builds(root)
+            _remove_earlier_builds(root)
             _run_jupyter_book(root)
             # Last: a build that failed or was interrupted leaves no stamp, so it is done again.
             # Of what was there at the start: an edit made meanwhile is not in the pages.
@@ -73,7 +73,7 @@ def _only_one_build(root: Path) -> FileLock:
     return lock
 
 
-def _forget_earlier_builds(root: Path) -> None:
+def _remove_earlier_builds(root: Path) -> None:
     build = root / "_build"
     for name in ("html", ".doctrees", "jupyter_execute"):
         shutil.rmtree(build / name, ignore_errors=True)
@@ -87,12 +87,7 @@ def _run_jupyter_book(root: Path) -> None:
     jupyter_book = Path(sys.executable).with_name("jupyter-book")
     with subprocess.Popen(
         [str(jupyter_book), "build", "-W", "-n", "--keep-going", str(root)],
-        # Chapters run in kernels forked from one process that has loaded the libraries.
-        env={
-            "JUPYTER_DEFAULT_PROVISIONER_NAME": "attncourse-warm",
-            **os.environ,
-            "PYTHONUNBUFFERED": "1",
-        },
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",

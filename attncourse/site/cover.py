@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from sphinx.application import Sphinx
 from torch import Tensor
 
 from attncourse.attention import attention_weights
-from attncourse.visuals.palette import LIGHT, css_variable
+from attncourse.palette import LIGHT, MIDTONE, css_variable
 
 FAINT = 0.55  # what carries none of the three colours stays behind what does
 
@@ -66,6 +67,10 @@ def _dots(weights: Tensor, row: int) -> list[tuple[float, float, float, str]]:
     return dots
 
 
+def _fills(colours: Mapping[str, str]) -> dict[str, str]:
+    return {**colours, "other": colours["muted"]}
+
+
 def cover_figure(title: str, subtitle: str) -> Figure:
     """The cover, 1200 x 630 px at 100 dpi: the size that previews of links expect."""
     figure = Figure(figsize=(12, 6.3), dpi=100, facecolor=LIGHT["paper"])
@@ -76,7 +81,7 @@ def cover_figure(title: str, subtitle: str) -> Figure:
     figure.text(0.07, 0.24, subtitle, fontsize=25, linespacing=1.4, **serif)
     axes = figure.add_axes((0.50, 0.06, 0.462, 0.88))
     size = 9
-    fill = {**LIGHT, "other": LIGHT["muted"]}
+    fill = _fills(LIGHT)
     for x, y, radius, part in _dots(attention_map(size, sharpness=2.4), row=5):
         alpha = FAINT if part == "other" else 1
         axes.add_patch(Circle((x, y), radius, color=fill[part], linewidth=0, alpha=alpha))
@@ -89,13 +94,11 @@ def draw(app: Sphinx) -> None:
     """Draw cover, mark and favicon below the site's ``_static`` (Sphinx event builder-inited)."""
     static = Path(app.outdir) / "_static"
     static.mkdir(parents=True, exist_ok=True)
-    parts = ("query", "key", "value")
-    themed = {**{part: css_variable(part) for part in parts}, "other": css_variable("muted")}
+    themed = _fills({name: css_variable(name) for name in LIGHT})
     app.config.html_context["attn_mark"] = mark_svg(4, sharpness=1.2, row=2, colours=themed)
     app.config.html_context["attn_cover"] = mark_svg(9, sharpness=2.4, row=5, colours=themed)
-    # A browser's tab is light or dark, and no style sheet reaches into it: mid-tones for both.
-    plain = {"query": "#3f7fe0", "key": "#cf6a2c", "value": "#2c9a66", "other": "#8b949e"}
-    favicon = mark_svg(3, sharpness=0.9, row=1, colours=plain)
+    # A browser's tab is light or dark, and no style sheet reaches into it.
+    favicon = mark_svg(3, sharpness=0.9, row=1, colours=_fills(MIDTONE))
     (static / "favicon.svg").write_text(favicon, encoding="utf-8")
     cover_figure(app.config.html_title, app.config.html_context["attn_subtitle"]).savefig(
         static / "cover.png"

@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parents[1]
+from attncourse.dependencies import PACKAGE, digest, imported_modules, used_files
 
 # Whatever a page may be written in, include or link to. `exercises` can be downloaded from a page.
 SOURCES = ("_config.yml", "_toc.yml", "constraints.txt", "book", "exercises", "solutions")
 ENVIRONMENT = ("BOOK_REPOSITORY_URL", "BOOK_REPOSITORY_BRANCH")
 
+_CELL = re.compile(r"^(`{3,})\{code-cell\}[^\n]*\n(.*?)^\1\s*$", re.DOTALL | re.MULTILINE)
+
 
 def site_fingerprint(root: Path) -> str:
     """Changes whenever anything that the built site depends on changes."""
     settings = [f"{name}={os.environ.get(name, '')}" for name in ENVIRONMENT]
-    sources = [file for name in SOURCES for file in _files(root / name)]
-    return _digest([(root, sources), (PACKAGE, _files(PACKAGE))], settings)
+    sources = [(root, file) for name in SOURCES for file in _files(root / name)]
+    package = [(PACKAGE, file) for file in _files(PACKAGE)]
+    return _fingerprint([*sources, *package], *settings)
 
 
 def execution_fingerprint(root: Path) -> str:
     """Changes whenever an unchanged cell may give another output.
 
-    That is the package without the rooms that no cell imports (``site``, ``cli``), the pinned
-    versions and the Python that runs them.
+    That is with what the cells of the book import, and so on; the records that they read, the
+    pinned versions, and the Python that runs them.
     """
-    code = [
-        file
-        for file in _files(PACKAGE)
-        if file.relative_to(PACKAGE).parts[0] not in ("site", "cli.py")
-    ]
-    return _digest([(root, [root / "constraints.txt"]), (PACKAGE, code)], [])
+    pages = sorted((root / "book").rglob("*.md"))
+    modules = {name for page in pages for name in imported_by_cells(page.read_text("utf-8"))}
+    code = [(PACKAGE, file) for file in used_files(sorted(modules), package=PACKAGE)]
+    records = [(root, file) for file in _files(root / "book" / "results")]
+    return _fingerprint([(root, root / "constraints.txt"), *records, *code])
+
+
+def imported_by_cells(page: str) -> Iterator[str]:
+    """Names of modules that the code cells of a page import."""
+    for _, cell in _CELL.findall(page):
+        yield from imported_modules(cell)
 
 
 def _files(path: Path) -> list[Path]:
@@ -45,12 +54,5 @@ def _files(path: Path) -> list[Path]:
     )
 
 
-def _digest(parts: list[tuple[Path, list[Path]]], settings: list[str]) -> str:
-    digest = hashlib.sha256("\0".join([platform.python_version(), *settings]).encode())
-    for folder, files in parts:
-        for file in files:
-            # Name and length before the content: else moving a line between files goes unseen.
-            content = file.read_bytes()
-            digest.update(f"\0{file.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
-            digest.update(content)
-    return digest.hexdigest()[:16]
+def _fingerprint(files: list[tuple[Path, Path]], *settings: str) -> str:
+    return digest(files, platform.python_version(), *settings)[:16]

@@ -2,14 +2,14 @@
 
     ```{predict} Can one projection learn all three?
     All three
-    : What is said to a reader who chose it.
+    : The answer to a reader who chose it.
 
     Two of three
     : ...
     ```
 
 A ``{self-test}`` is written the same way and says under ``:right:`` which choice is right, counted
-from 1; "Right." or "Not so." is put in front of what each reader is told.
+from 1; "Right." or "Not so." is put in front of each answer.
 
 Both become a group of ``<details>`` of which one is open at a time: no script, and every choice is
 reached and opened from the keyboard.
@@ -27,19 +27,19 @@ from sphinx.writers.html5 import HTML5Translator
 
 
 class question(nodes.General, nodes.Element):
-    """The whole: what is asked, then the choices."""
+    """The whole: the prompt, then the choices."""
 
 
-class asked(nodes.General, nodes.TextElement):
+class prompt(nodes.General, nodes.TextElement):
     """What the reader is asked."""
 
 
 class choice(nodes.General, nodes.Element):
-    """One answer: what it says, then what is said to a reader who chose it."""
+    """One choice: its label, then the answer to a reader who chose it."""
 
 
-class said(nodes.General, nodes.TextElement):
-    """A choice in the reader's words."""
+class choice_label(nodes.General, nodes.TextElement):
+    """The text of a choice, which opens its answer."""
 
 
 class Predict(SphinxDirective):
@@ -54,13 +54,13 @@ class Predict(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         choices = self.choices()
         number = self.env.new_serialno("question")
-        name = f"question-{number}-asked"
+        name = f"question-{number}-prompt"
         whole = question(
-            ids=[f"question-{number}"], asked=name, classes=["attn-question", f"attn-{self.name}"]
+            ids=[f"question-{number}"], prompt=name, classes=["attn-question", f"attn-{self.name}"]
         )
         self.add_name(whole)
         text, messages = self.state.inline_text(self.arguments[0], self.lineno)
-        whole += asked("", "", *text, ids=[name], classes=["attn-asked"])
+        whole += prompt("", "", *text, ids=[name], classes=["attn-prompt"])
         for one in choices:
             one["group"] = f"question-{number}-choice"
             whole += one
@@ -87,7 +87,7 @@ class Predict(SphinxDirective):
         if len(items) < 2:
             raise self.error(f"{self.called} needs at least two choices, got {len(items)}")
         return [
-            choice("", said("", "", *terms[0].children), *answers[0].children)
+            choice("", choice_label("", "", *terms[0].children), *answers[0].children)
             for terms, answers in items
         ]
 
@@ -125,10 +125,12 @@ def _terms_and_answers(item: nodes.Node) -> tuple[list[nodes.Element], list[node
 
 
 def visit_question(self: HTML5Translator, node: nodes.Element) -> None:
-    self.body.append(self.starttag(node, "div", role="group", **{"aria-labelledby": node["asked"]}))
+    self.body.append(
+        self.starttag(node, "div", role="group", **{"aria-labelledby": node["prompt"]})
+    )
 
 
-def visit_asked(self: HTML5Translator, node: nodes.Element) -> None:
+def visit_prompt(self: HTML5Translator, node: nodes.Element) -> None:
     self.body.append(self.starttag(node, "p", ""))
 
 
@@ -136,7 +138,7 @@ def visit_choice(self: HTML5Translator, node: nodes.Element) -> None:
     self.body.append(self.starttag(node, "details", name=node["group"]))
 
 
-def visit_said(self: HTML5Translator, node: nodes.Element) -> None:
+def visit_choice_label(self: HTML5Translator, node: nodes.Element) -> None:
     # One box inside: a summary laid out as a row would take each formula for a column.
     self.body.append(self.starttag(node, "summary", "") + "<span>")
 
@@ -152,7 +154,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("predict", Predict)
     app.add_directive("self-test", SelfTest)
     app.add_node(question, html=(visit_question, _end("div")))
-    app.add_node(asked, html=(visit_asked, _end("p")))
+    app.add_node(prompt, html=(visit_prompt, _end("p")))
     app.add_node(choice, html=(visit_choice, _end("details")))
-    app.add_node(said, html=(visit_said, _end("span></summary")))
+    app.add_node(choice_label, html=(visit_choice_label, _end("span></summary")))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""The book's own dress over the theme: templates, colours, and repairs of the HTML it is given."""
+"""The book's own look over the theme: templates, colours, and repairs of the HTML it is given."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from attncourse.visuals.palette import DARK, LIGHT
+from attncourse.palette import DARK, LIGHT, custom_properties
 
 TEMPLATES = Path(__file__).with_name("templates")
 COLOURS = "attn-colours.css"
@@ -24,14 +24,10 @@ def write_colours(app: Sphinx) -> None:
     """Write the palette as custom properties (Sphinx event builder-inited)."""
     static = Path(app.outdir) / "_static"
     static.mkdir(parents=True, exist_ok=True)
-    light, dark = (
-        " ".join(f"--attn-{name}: {colour};" for name, colour in mode.items())
-        for mode in (LIGHT, DARK)
-    )
     (static / COLOURS).write_text(
-        f":root {{ {light} }}\n"
+        f":root {{ {custom_properties(LIGHT)} }}\n"
         # Paper is white, whatever the screen is.
-        f'@media screen {{ html[data-theme="dark"] {{ {dark} }} }}\n',
+        f'@media screen {{ html[data-theme="dark"] {{ {custom_properties(DARK)} }} }}\n',
         encoding="utf-8",
     )
 
@@ -40,7 +36,7 @@ def write_colours(app: Sphinx) -> None:
 REPAIRS = {
     # myst-nb: the name of a button must contain what is written on it.
     '<summary aria-label="Toggle hidden content">': "<summary>",
-    # docutils: a list whose children are no list items.
+    # docutils: a list whose children are not list items.
     '<div role="list" class="citation-list">': '<div class="citation-list">',
     # docutils: a role that ARIA 1.2 gave up.
     ' role="doc-biblioentry"': "",

@@ -23,7 +23,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 from torch import Tensor
 
-from attncourse.visuals.palette import LIGHT, css_variable
+from attncourse.palette import LIGHT, css_variable
 
 PEN_COLOURS = [LIGHT[name] for name in ("ink", "key", "query", "value")]
 
@@ -93,7 +93,7 @@ def heat(
         marked: (row, column) of the cells to frame.
 
     Raises:
-        ValueError: the matrix has not two dimensions, or a number outside [0, 1].
+        ValueError: the matrix does not have two dimensions, or a number lies outside [0, 1].
     """
     if matrix.ndim != 2 or not bool(((matrix >= 0) & (matrix <= 1)).all()):
         raise ValueError(
@@ -186,7 +186,7 @@ def show(*drawn: Axes, alt: str) -> Picture:
         alt: what the figure shows, for a reader who cannot see it; computed numbers belong in it.
 
     Raises:
-        ValueError: no panel, or an alternative text that is no sentence.
+        ValueError: no panel, or an alternative text that is not a sentence.
     """
     return Picture(drawn, alt)
 

@@ -6,8 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from attncourse.palette import LIGHT
 from attncourse.visuals.figures import Picture, panels, show
-from attncourse.visuals.palette import LIGHT
 
 # Query and key in their own colours where each stands beside the value.
 OVERLAPS = {
@@ -64,14 +64,14 @@ def _overlaps(axes: Axes, frame: pd.DataFrame) -> str:
     trained, random = (heads[heads["weights"] == weights] for weights in ("trained", "random"))
     chance = random[list(OVERLAPS)].median().mean()
     axes.axhline(chance, color=LIGHT["muted"], lw=1, ls=(0, (2, 2)), label="random")
-    said = []
+    medians = []
     for name, (label, colour) in OVERLAPS.items():
         by_layer = trained.groupby("layer")[name].median()
         axes.plot(by_layer.index, by_layer, "-", marker="o", ms=3, color=LIGHT[colour], label=label)
-        said.append(f"{label} {trained[name].median():.2f}")
+        medians.append(f"{label} {trained[name].median():.2f}")
     axes.set_ylim(bottom=0)
     _finish(axes, frame["model"].iloc[0])
-    return f"Median overlap of row spaces: {', '.join(said)}, random weights {chance:.2f}."
+    return f"Median overlap of row spaces: {', '.join(medians)}, random weights {chance:.2f}."
 
 
 def _finish(axes: Axes, model: str) -> None:

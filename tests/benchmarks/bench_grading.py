@@ -14,10 +14,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from grading.answers import ps1_similarity
-from grading.batch.course_of_a_class import HALF_RIGHT, NOTEBOOK, PROGRAMS, PS, ROOT, ClassCourse
+from instructor.batch.course_of_a_class import HALF_RIGHT, NOTEBOOK, PROGRAMS, PS, ROOT, ClassCourse
+from problem_sets.answers import ps1_similarity
 
-from attncourse.grading.referee.judge import Nursery
+from attncourse.instructor.referee.workers import Nursery
 
 COUNT = int(os.environ.get("ATTNCOURSE_SUBMISSIONS", "24"))
 ITEMS = ("cosine_affinity", "pixels_as_tokens", "pixel_affinity", "attention_weights")

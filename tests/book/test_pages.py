@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup
 from conftest import ROOT
 from sphinx_external_toc.parsing import parse_toc_yaml
 
-from attncourse.visuals.palette import DARK, LIGHT
+from attncourse.palette import DARK, LIGHT
 
 CHAPTERS = [f"{name}.html" for name in parse_toc_yaml(ROOT / "_toc.yml")]
 PAGES = [*CHAPTERS, "search.html", "genindex.html"]
@@ -240,9 +240,9 @@ def test_links_lead_somewhere(site, where):
             continue
         target = (site / where).parent / unquote(parts.path) if parts.path else site / where
         if not target.is_file():
-            broken.append(f"{address} is no file")
+            broken.append(f"{address} is not a file")
         elif parts.fragment and not parsed(target.resolve()).find(id=unquote(parts.fragment)):
-            broken.append(f"{address} is no place in that page")
+            broken.append(f"{address} is not a place in that page")
     assert not broken, "\n".join(broken)
 
 

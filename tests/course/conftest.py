@@ -1,5 +1,5 @@
 """The course as an instructor runs it needs the sandbox that students' code runs in."""
 
-from grading.conftest import sandbox
+from instructor.conftest import sandbox
 
 __all__ = ["sandbox"]

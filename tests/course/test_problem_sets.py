@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from attncourse.grading import items
-from attncourse.grading.release import ReleaseError, problem_sets, release
+from attncourse.instructor.course.release import ReleaseError, problem_set_names, release
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(ROOT.glob("solutions/*/*.ipynb"))
@@ -54,7 +54,7 @@ def released(tmp_path_factory):
 
 
 def test_there_is_a_problem_set():
-    assert "ps1-similarity" in problem_sets(ROOT)
+    assert "ps1-similarity" in problem_set_names(ROOT)
 
 
 def test_exercises_are_byte_for_byte_what_solutions_generate(released):

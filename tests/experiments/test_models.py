@@ -96,15 +96,15 @@ def test_cosine_attention_equals_a_loop_over_heads_and_tokens(causal, mask_diago
             part = x[b, :, 2 * head : 2 * head + 2]
             temperature = math.exp(layer.log_temperature[head].item())
             for i in range(T):
-                seen = [
+                visible = [
                     j for j in range(T) if not (causal and j > i) and not (mask_diagonal and j == i)
                 ]
                 weights = [
                     math.exp(temperature * torch.cosine_similarity(part[i], part[j], dim=0).item())
-                    for j in seen
+                    for j in visible
                 ]
                 wanted = sum(
-                    (w / sum(weights) * part[j] for w, j in zip(weights, seen, strict=True)),
+                    (w / sum(weights) * part[j] for w, j in zip(weights, visible, strict=True)),
                     torch.zeros(2),
                 )
                 torch.testing.assert_close(output[b, i, 2 * head : 2 * head + 2], wanted)

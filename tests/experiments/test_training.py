@@ -70,7 +70,7 @@ def test_training_leaves_the_global_generators_and_the_number_of_threads_alone(m
 
 
 def test_modes_of_one_seed_see_the_same_training_samples():
-    seen = {}
+    samples = {}
     for mode in ("raw", "separate"):
         task = tiny("agreement")
         draws = []
@@ -83,8 +83,8 @@ def test_modes_of_one_seed_see_the_same_training_samples():
                 return inputs, targets
 
         train(Watched(**{f: getattr(task, f) for f in task.__dataclass_fields__}), mode)
-        seen[mode] = torch.cat(draws)
-    assert torch.equal(seen["raw"], seen["separate"])
+        samples[mode] = torch.cat(draws)
+    assert torch.equal(samples["raw"], samples["separate"])
 
 
 def test_a_solved_task_stops_early():
@@ -121,11 +121,11 @@ def test_the_weights_with_the_best_validation_loss_are_kept(monkeypatch):
 
     monkeypatch.setattr(training, "evaluate", watched)
     model, _ = train(task, "separate", device="cpu")
-    looks = [loss for count, loss in losses if count == task.settings.validation_size]
-    assert len(looks) == 30
-    assert looks[-1] > min(looks), "else the last weights would do"
+    validation_losses = [loss for count, loss in losses if count == task.settings.validation_size]
+    assert len(validation_losses) == 30
+    assert validation_losses[-1] > min(validation_losses), "else the last weights would do"
     validation = training._fixed_samples(task, "validation", torch.device("cpu"))
-    assert evaluate(model, *validation)[1] == pytest.approx(min(looks))
+    assert evaluate(model, *validation)[1] == pytest.approx(min(validation_losses))
     assert not model.training
 
 

@@ -134,13 +134,13 @@ def test_a_row_that_lacks_a_seed_says_of_how_many_it_is(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("elsewhere", "said"),
+    ("elsewhere", "message"),
     [
         ({"device": "NVIDIA H200 (CUDA)"}, r"CPU .*; against NVIDIA H200 \(CUDA\), attncourse"),
         ({"versions": {"torch": "1.0"}}, r"torch 1\.0; against CPU .* torch 2"),
     ],
 )
-def test_runs_of_two_machines_do_not_make_one_mean(tmp_path, trained, elsewhere, said):
+def test_runs_of_two_machines_do_not_make_one_mean(tmp_path, trained, elsewhere, message):
     out = tmp_path / "runs.json"
     sweep(out=out, modes=("raw",))
     content = json.loads(out.read_text())
@@ -148,7 +148,7 @@ def test_runs_of_two_machines_do_not_make_one_mean(tmp_path, trained, elsewhere,
         run |= elsewhere | {"versions": run["versions"] | elsewhere.get("versions", {})}
     out.write_text(json.dumps(content))
     before, count = out.read_text(), len(trained)
-    with pytest.raises(RunsFileError, match=rf"runs\.json holds runs from elsewhere.*{said}"):
+    with pytest.raises(RunsFileError, match=rf"runs\.json holds runs from elsewhere.*{message}"):
         sweep(out=out, modes=("raw",), seeds=3)
     assert out.read_text() == before
     assert len(trained) == count
@@ -264,11 +264,11 @@ def test_an_interruption_while_the_file_is_written_leaves_the_one_before(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
-        ("not JSON", "is no JSON file"),
-        ("", "is no JSON file"),
-        ('{"format": "runs of attncourse tying", "runs": [', "is no JSON file"),
+        ("not JSON", "is not a JSON file"),
+        ("", "is not a JSON file"),
+        ('{"format": "runs of attncourse tying", "runs": [', "is not a JSON file"),
         ("[1, 2]", "holds no runs of attncourse tying"),
         ('{"grades": {}}', "holds no runs of attncourse tying"),
         ('{"format": "runs of attncourse tying", "runs": 3}', "holds runs of another version"),
@@ -279,11 +279,11 @@ def test_an_interruption_while_the_file_is_written_leaves_the_one_before(tmp_pat
     ],
 )
 def test_a_foreign_file_is_refused_before_any_training_and_left_alone(
-    tmp_path, trained, content, said
+    tmp_path, trained, content, message
 ):
     out = tmp_path / "mine.json"
     out.write_text(content)
-    with pytest.raises(RunsFileError, match=f"mine.json {said}.*not touched"):
+    with pytest.raises(RunsFileError, match=f"mine.json {message}.*not touched"):
         sweep(out=out)
     assert out.read_text() == content
     assert not trained
@@ -302,7 +302,7 @@ def test_a_folder_is_no_file_of_runs(tmp_path, trained):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"tasks": ["relation/circle"]}, "no task is called 'relation/circle'; there are relation"),
         ({"modes": ["tied_kq"]}, "got 'tied_kq'"),
@@ -310,18 +310,18 @@ def test_a_folder_is_no_file_of_runs(tmp_path, trained):
         ({"tasks": [tiny("agreement"), tiny("agreement", steps=4)]}, "two different tasks"),
     ],
 )
-def test_wrong_arguments_are_named_before_any_training(trained, arguments, said):
-    with pytest.raises(ValueError, match=said):
+def test_wrong_arguments_are_named_before_any_training(trained, arguments, message):
+    with pytest.raises(ValueError, match=message):
         sweep(**arguments)
     assert not trained
 
 
 def test_progress_says_what_runs_and_how_far_it_is(capsys):
     sweep(progress=True)
-    shown = capsys.readouterr()
-    assert "24/24 previous/causal separate masked, seed 1" in shown.err
-    assert "72/72" in shown.err, "gradient steps"
-    assert shown.out == ""
+    captured = capsys.readouterr()
+    assert "24/24 previous/causal separate masked, seed 1" in captured.err
+    assert "72/72" in captured.err, "gradient steps"
+    assert captured.out == ""
 
 
 def test_steps_spared_by_an_early_stop_count_as_done(capsys):
@@ -351,8 +351,8 @@ def test_the_command_prints_the_table_and_keeps_the_runs(tmp_path, monkeypatch, 
 
 def test_the_command_says_what_is_wrong_in_one_line(tmp_path, capsys):
     assert main(["tying", "--task", "relations"]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("attncourse tying: no task is called 'relations'; there are")
+    errors = capsys.readouterr().err
+    assert errors.startswith("attncourse tying: no task is called 'relations'; there are")
     foreign = tmp_path / "grades.json"
     foreign.write_text("{}")
     assert main(["tying", "--task", "agreement", "--out", str(foreign)]) == 1

@@ -43,13 +43,13 @@ def run(*arguments, cwd, **environment):
 
 def test_several_models_are_surveyed_one_after_another(folders, tmp_path):
     llama, bert = str(folders / "llama"), str(folders / "bert")
-    told = run(llama, bert, "--csv", "all.csv", "--plot", "all.png", cwd=tmp_path)
-    assert told.returncode == 0, told.stderr
+    finished = run(llama, bert, "--csv", "all.csv", "--plot", "all.png", cwd=tmp_path)
+    assert finished.returncode == 0, finished.stderr
     for line in ("layer 0 of 3", "layer 3 of 3", "layer 2 of 2"):  # progress
-        assert line in told.stderr
-    assert "3 layers of 6 heads on 2 key heads" in told.stderr
+        assert line in finished.stderr
+    assert "3 layers of 6 heads on 2 key heads" in finished.stderr
     for word in (llama, bert, "each head", "heads of a layer summed", "random", "gauge-invariant"):
-        assert word in told.stdout
+        assert word in finished.stdout
     frame = pd.read_csv(tmp_path / "all.csv")
     # Heads and sums, trained and random.
     assert frame["model"].value_counts().to_dict() == {
@@ -61,25 +61,25 @@ def test_several_models_are_surveyed_one_after_another(folders, tmp_path):
 
 
 def test_a_wrong_name_is_told_before_any_survey_begins(folders, tmp_path):
-    told = run(str(folders / "bert"), "./nowhere", "--csv", "all.csv", cwd=tmp_path)
-    assert told.returncode == 1
-    assert told.stderr.startswith("attncourse survey: there is no file or folder './nowhere'")
-    assert told.stdout == ""
+    finished = run(str(folders / "bert"), "./nowhere", "--csv", "all.csv", cwd=tmp_path)
+    assert finished.returncode == 1
+    assert finished.stderr.startswith("attncourse survey: there is no file or folder './nowhere'")
+    assert finished.stdout == ""
     assert not (tmp_path / "all.csv").exists()
 
 
 @pytest.mark.parametrize(
-    ("option", "said"),
+    ("option", "message"),
     [
         (["--csv", "all.txt"], "'all.txt' must end in .csv"),
         (["--plot", "all.svg"], "'all.svg' must end in .png"),
         (["--csv", "no/such/all.csv"], "is not in a folder that exists"),
     ],
 )
-def test_a_file_that_cannot_be_written_is_told_at_once(folders, tmp_path, option, said):
-    told = run(str(folders / "bert"), *option, cwd=tmp_path)
-    assert told.returncode == 2
-    assert said in told.stderr
+def test_a_file_that_cannot_be_written_is_told_at_once(folders, tmp_path, option, message):
+    finished = run(str(folders / "bert"), *option, cwd=tmp_path)
+    assert finished.returncode == 2
+    assert message in finished.stderr
 
 
 # ---------------------------------------------------------------- the hub
@@ -141,41 +141,41 @@ def hub(folders):
 @pytest.mark.parametrize(("model", "layers"), [("tiny/bert", 2), ("tiny/sharded", 3)])
 def test_a_model_is_downloaded_once_with_progress(hub, tmp_path, model, layers):
     address, asked = hub
-    told = run(model, cwd=tmp_path, TQDM_POSITION="-1", **address)  # bars although no terminal
-    assert told.returncode == 0, told.stderr
-    assert f"layer {layers} of {layers}" in told.stderr
-    assert "config.json: 100%" in told.stderr
-    assert ".safetensors: 100%" in told.stderr
+    finished = run(model, cwd=tmp_path, TQDM_POSITION="-1", **address)  # bars although no terminal
+    assert finished.returncode == 0, finished.stderr
+    assert f"layer {layers} of {layers}" in finished.stderr
+    assert "config.json: 100%" in finished.stderr
+    assert ".safetensors: 100%" in finished.stderr
     rest = {name for name in asked if not name.endswith(".safetensors")}
     assert rest <= {"config.json", "model.safetensors.index.json"}  # the folder holds more
     asked.clear()
     again = run(model, cwd=tmp_path, HF_HUB_OFFLINE="1")
     assert again.returncode == 0, again.stderr
-    assert again.stdout == told.stdout
+    assert again.stdout == finished.stdout
     assert asked == []
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("model", "message"),
     [
         ("tiny/pickled", "has no config.json or no model.safetensors on the hub"),
         ("gated/model", "is given only to those who accepted its terms"),
         ("nobody/nothing", "is neither a folder here nor a public model on the hub"),
     ],
 )
-def test_what_the_hub_lacks_is_told(hub, tmp_path, model, said):
+def test_what_the_hub_lacks_is_told(hub, tmp_path, model, message):
     address, asked = hub
-    told = run(model, cwd=tmp_path, **address)
-    assert told.returncode == 1
-    assert f"attncourse survey: {model!r} {said}" in told.stderr
-    assert "Traceback" not in told.stderr
+    finished = run(model, cwd=tmp_path, **address)
+    assert finished.returncode == 1
+    assert f"attncourse survey: {model!r} {message}" in finished.stderr
+    assert "Traceback" not in finished.stderr
     assert "pytorch_model.bin" not in asked
 
 
 def test_without_a_network_the_hub_is_an_error_that_names_what_needs_none(tmp_path):
-    told = run("tiny/bert", cwd=tmp_path, HF_HUB_OFFLINE="1")
-    assert told.returncode == 1
-    assert told.stderr.startswith(
-        "attncourse survey: 'tiny/bert' is no folder here, the hub cannot"
+    finished = run("tiny/bert", cwd=tmp_path, HF_HUB_OFFLINE="1")
+    assert finished.returncode == 1
+    assert finished.stderr.startswith(
+        "attncourse survey: 'tiny/bert' is not a folder here, the hub cannot"
     )
-    assert "'minilm' needs no network" in told.stderr
+    assert "'minilm' needs no network" in finished.stderr

@@ -144,14 +144,14 @@ def test_only_the_layer_that_is_asked_for_is_read(saved, monkeypatch):
 
     class Spy:
         def __init__(self, *args, **kwargs):
-            self.opened = real(*args, **kwargs)
+            self.context = real(*args, **kwargs)
 
         def __enter__(self):
-            self.file = self.opened.__enter__()
+            self.file = self.context.__enter__()
             return self
 
         def __exit__(self, *reason):
-            return self.opened.__exit__(*reason)
+            return self.context.__exit__(*reason)
 
         def keys(self):
             return self.file.keys()
@@ -204,7 +204,7 @@ def test_a_truncated_file_is_named(bert):
 
 def test_a_file_that_is_something_else_is_named(bert):
     (bert / "model.safetensors").write_bytes(b"<html>404</html>")
-    with pytest.raises(CheckpointError, match=r"is cut short or is no safetensors file"):
+    with pytest.raises(CheckpointError, match=r"is cut short or is not a safetensors file"):
         load_heads(bert)
 
 
@@ -345,7 +345,7 @@ def test_a_shard_that_is_not_there_is_named(tmp_path):
 )
 def test_a_broken_index_is_named(bert, text):
     (bert / "model.safetensors.index.json").write_text(text)
-    with pytest.raises(CheckpointError, match=r"index\.json is no index"):
+    with pytest.raises(CheckpointError, match=r"index\.json is not the index"):
         load_heads(bert)
 
 

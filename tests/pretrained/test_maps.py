@@ -74,13 +74,13 @@ def test_an_unknown_kind_of_rotary_positions_is_named(llama_layer):
 
 
 @pytest.mark.parametrize(
-    ("x", "error", "said"),
+    ("x", "error", "message"),
     [
         (torch.randn(5, 19), ValueError, r"x must have d_model = 24 .* got \[5, 19\]"),
         (torch.randn(5, 24).double(), TypeError, "x and the layer's weights .* same dtype"),
         (torch.full((5, 24), torch.nan), ValueError, "x must not contain NaN"),
     ],
 )
-def test_a_wrong_input_is_named(llama_layer, x, error, said):
-    with pytest.raises(error, match=said):
+def test_a_wrong_input_is_named(llama_layer, x, error, message):
+    with pytest.raises(error, match=message):
         attention_maps(llama_layer, x)

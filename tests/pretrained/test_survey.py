@@ -167,9 +167,9 @@ def test_torch_keeps_its_threads_even_when_a_survey_is_interrupted(folder):
 
 
 def test_progress_tells_each_layer_and_the_end(folder):
-    told = []
-    survey(load_heads(folder), progress=lambda done, layers: told.append((done, layers)))
-    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    reports = []
+    survey(load_heads(folder), progress=lambda done, layers: reports.append((done, layers)))
+    assert reports == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
 def test_the_summary_gives_medians_quartiles_and_marks(frame):

@@ -99,16 +99,16 @@ def test_only_what_changed_is_run_again(course):
 
 def test_a_failing_cell_fails_every_build_until_it_is_mended(course):
     second = course / "book" / "second.md"
-    edit(second, 'print("output of second")', 'raise ValueError("seven is no even number")')
+    edit(second, 'print("output of second")', 'raise ValueError("seven is not an even number")')
     for _ in range(2):
         failed = book(course)
         assert failed.returncode == 1
         assert "book/second.md: WARNING: Executing notebook failed" in failed.stdout
-        assert "ValueError: seven is no even number" in failed.stdout
+        assert "ValueError: seven is not an even number" in failed.stdout
         assert "\x1b[" not in failed.stdout
         assert "attncourse book: the book was not built" in failed.stderr
         assert "Traceback" not in failed.stderr
-    edit(second, 'raise ValueError("seven is no even number")', "print(7)")
+    edit(second, 'raise ValueError("seven is not an even number")', "print(7)")
     runs(course)
     assert book(course).returncode == 0
     assert runs(course) == ["second"]
@@ -148,15 +148,15 @@ def test_a_page_shows_what_another_page_last_computed(course):
         toc.write("  - file: book/third\n")
     jupyter_book = [str(COMMAND.with_name("jupyter-book")), "build", "-W", "-n", "."]
 
-    def shown():
+    def share_on_the_page():
         built = subprocess.run(jupyter_book, cwd=course, capture_output=True, text=True)
         assert built.returncode == 0, built.stdout + built.stderr
         page = (course / "_build/html/book/third.html").read_text()
         return re.search(r'A share of <span class="pasted-text">(.*?)</span>', page)[1]
 
-    assert shown() == "0.12"
+    assert share_on_the_page() == "0.12"
     edit(second, "0.125", "0.875")
-    assert shown() == "0.88"
+    assert share_on_the_page() == "0.88"
 
     edit(second, "'share'", "'part'")
     failed = book(course)
@@ -230,7 +230,7 @@ def test_a_folder_without_a_course_is_refused(tmp_path):
 
 
 def test_help_says_what_a_newcomer_asks():
-    said = subprocess.run([COMMAND, "book", "--help"], capture_output=True, text=True).stdout
-    said = " ".join(said.split())
+    help_text = subprocess.run([COMMAND, "book", "--help"], capture_output=True, text=True).stdout
+    help_text = " ".join(help_text.split())
     for answer in ("_build/html", "fonts and MathJax", "only the chapters whose cells changed"):
-        assert answer in said
+        assert answer in help_text

@@ -67,16 +67,16 @@ def test_each_mount_has_a_model_of_its_own_that_tells_its_listeners(page_with, o
 def test_a_listener_that_was_taken_off_hears_nothing_more(page_with, open_page):
     module = """
     function render({ model, el }) {
-      const heard = [];
-      const kept = () => heard.push("kept");
-      const dropped = () => heard.push("dropped");
+      const calls = [];
+      const kept = () => calls.push("kept");
+      const dropped = () => calls.push("dropped");
       model.on("change:x", kept);
       model.on("change:x", dropped);
       model.off("change:x", dropped);
       model.set("x", 2);
       model.set("x", 2);
       model.set("y", 3);
-      el.textContent = heard.join();
+      el.textContent = calls.join();
     }
 export default { render };
 """

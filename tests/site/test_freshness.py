@@ -5,24 +5,31 @@ import pytest
 from attncourse.site import freshness
 from attncourse.site.freshness import execution_fingerprint, site_fingerprint
 
+PAGE = """# A page
+
+```{code-cell} ipython3
+%matplotlib inline
+from attncourse.visuals.explorers import (
+    Pick,
+)
+```
+
+```python
+from attncourse.grading import check  # shown, not run
+```
+"""
+IMPORTS = {
+    "book/index.md": PAGE,
+    "attncourse/visuals/explorers/__init__.py": "def pick():\n    from attncourse import attention\n",
+}
+
 
 @pytest.fixture
 def course(tmp_path, monkeypatch):
     root, package = tmp_path / "course", tmp_path / "course" / "attncourse"
-    for name in (
-        "_config.yml",
-        "_toc.yml",
-        "constraints.txt",
-        "book/index.md",
-        "book/_static/attn.css",
-        "exercises/ps1/one.ipynb",
-        "attncourse/attention.py",
-        "attncourse/visuals/explorers/pick.js",
-        "attncourse/site/theme.py",
-        "attncourse/cli.py",
-    ):
+    for name in (*CELLS, *PAGES):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(f"content of {name}\n")
+        (root / name).write_text(IMPORTS.get(name, f"# content of {name}\n"))
     monkeypatch.setattr(freshness, "PACKAGE", package)
     monkeypatch.delenv("BOOK_REPOSITORY_URL", raising=False)
     return root
@@ -30,7 +37,11 @@ def course(tmp_path, monkeypatch):
 
 CELLS = [
     "constraints.txt",
+    "book/results/runs.csv",
+    "attncourse/__init__.py",
     "attncourse/attention.py",
+    "attncourse/visuals/__init__.py",
+    "attncourse/visuals/explorers/__init__.py",
     "attncourse/visuals/explorers/pick.js",
 ]
 PAGES = [
@@ -39,42 +50,50 @@ PAGES = [
     "book/index.md",
     "book/_static/attn.css",
     "exercises/ps1/one.ipynb",
+    "attncourse/checking/engine.py",
+    "attncourse/experiments/training.py",
+    "attncourse/grading.py",
+    "attncourse/instructor/limits.py",
     "attncourse/site/theme.py",
     "attncourse/cli.py",
 ]
 
 
+def edit(path):
+    path.write_text(path.read_text() + "# something else\n")
+
+
 @pytest.mark.parametrize("name", CELLS + PAGES)
 def test_every_input_changes_the_site(course, name):
     before = site_fingerprint(course)
-    (course / name).write_text("something else\n")
+    edit(course / name)
     assert site_fingerprint(course) != before
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_what_cells_run_makes_their_outputs_stale(course, name):
     before = execution_fingerprint(course)
-    (course / name).write_text("something else\n")
+    edit(course / name)
     assert execution_fingerprint(course) != before
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_what_cells_do_not_run_keeps_their_outputs(course, name):
     before = execution_fingerprint(course)
-    (course / name).write_text("something else\n")
+    edit(course / name)
     assert execution_fingerprint(course) == before
 
 
 @pytest.mark.parametrize("fingerprint", [site_fingerprint, execution_fingerprint])
 def test_a_new_file_a_lost_file_and_a_renamed_file_are_changes(course, fingerprint):
     seen = {fingerprint(course)}
-    new = course / "attncourse" / "heads.py"
+    new = course / "attncourse" / "visuals" / "explorers" / "heads.js"
     new.write_text("")
     seen.add(fingerprint(course))
-    new.rename(new.with_name("tails.py"))
+    new.rename(new.with_name("tails.js"))
     seen.add(fingerprint(course))
     assert len(seen) == 3
-    new.with_name("tails.py").unlink()
+    new.with_name("tails.js").unlink()
     assert fingerprint(course) in seen
 
 

@@ -115,8 +115,8 @@ def test_the_group_is_named_by_its_question(page):
 
 def test_markup_works_in_question_choice_and_answer(page):
     first = page.select_one(".attn-predict")
-    assert first.select_one(".attn-asked em").text == "all three"
-    assert first.select_one(".attn-asked .math")
+    assert first.select_one(".attn-prompt em").text == "all three"
+    assert first.select_one(".attn-prompt .math")
     assert first.select_one("summary code").text == "Two"
     # A row of boxes is what the style sheet makes of a summary: formulas stay inside one.
     assert [len(list(s.children)) for s in first.select("summary")] == [1, 1, 1]
@@ -129,7 +129,7 @@ def test_a_self_test_says_of_every_choice_whether_it_is_right_and_why(tmp_path):
     assert built.returncode == 0, built.stderr
     page = BeautifulSoup((tmp_path / "out" / "index.html").read_text(), "html.parser")
     (test,) = page.select(".attn-self-test")
-    assert test.select_one(".attn-asked em").text == "one"
+    assert test.select_one(".attn-prompt em").text == "one"
     choices = test.select("details")
     assert [c.summary.text.strip() for c in choices] == [
         r"\(W_q\) and W_k separate",

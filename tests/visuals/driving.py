@@ -10,12 +10,12 @@ from playwright.sync_api import Locator, Page
 def number(page: Page | Locator, selector: str) -> float:
     """The exact number behind a read-out, which says the same in three digits."""
     exact = float(page.locator(selector).get_attribute("value") or "")
-    said = page.locator(selector).inner_text()
-    if said == "< 0.0001\u00a0%":
+    text = page.locator(selector).inner_text()
+    if text == "< 0.0001\u00a0%":
         assert 0 < exact < 1e-6
     else:
-        unit = 100 if said.endswith("%") else 1
-        assert float(said.removesuffix("%")) / unit == pytest.approx(exact, rel=6e-3)
+        unit = 100 if text.endswith("%") else 1
+        assert float(text.removesuffix("%")) / unit == pytest.approx(exact, rel=6e-3)
     return exact
 
 

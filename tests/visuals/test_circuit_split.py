@@ -38,7 +38,7 @@ HEADS = {
 
 
 @pytest.mark.parametrize(
-    ("error", "says", "heads"),
+    ("error", "message", "heads"),
     [
         (TypeError, r"heads must be a dict of name: \(M, labels\), got list", [(CYCLE, WORDS)]),
         (ValueError, r"heads must hold at least one head", {}),
@@ -62,8 +62,8 @@ HEADS = {
         (ValueError, r"labels of 'b' .*1 to 8", {"a": (CYCLE, WORDS), "b": (CYCLE, ["x", "y", "determiner"])}),
     ],
 )  # fmt: skip
-def test_bad_heads_are_refused_by_name(error: type[Exception], says: str, heads: object) -> None:
-    with pytest.raises(error, match=says):
+def test_bad_heads_are_refused_by_name(error: type[Exception], message: str, heads: object) -> None:
+    with pytest.raises(error, match=message):
         CircuitSplit(heads)
 
 
@@ -104,17 +104,17 @@ def assert_true(root: Locator, M: torch.Tensor, labels: list[str]) -> torch.Tens
     scores = S + t * A
     for figure, true in (("sum", scores), ("symmetric", S), ("antisymmetric", A)):
         torch.testing.assert_close(table(root, figure, n), true, atol=1e-9, rtol=0)
-        said = root.locator(f".{figure} td data").first.inner_text()
-        assert 10.0 ** -len(said.partition(".")[2]) < 0.1 * M.abs().max()
+        text = root.locator(f".{figure} td data").first.inner_text()
+        assert 10.0 ** -len(text.partition(".")[2]) < 0.1 * M.abs().max()
         assert root.locator(f".{figure} tbody th").all_inner_texts() == labels
     for figure, part in (("symmetric", S), ("antisymmetric", A)):
         (share,) = re.findall(r"([\d.]+)\s%", root.locator(f".{figure} caption").inner_text())
         true = 100 * part.square().sum() / M.square().sum()
         assert float(share) == pytest.approx(true.item(), rel=6e-3, abs=1e-4)
     read = root.locator(".readouts .symmetry")
-    shown = float(read.get_attribute("value") or "nan")
+    exact = float(read.get_attribute("value") or "nan")
     true = symmetry(torch.eye(n, dtype=torch.float64), scores).item()
-    assert shown == pytest.approx(true, abs=1e-9)
+    assert exact == pytest.approx(true, abs=1e-9)
     assert float(read.inner_text().replace("−", "-")) == pytest.approx(true, abs=0.0051)
 
     weights = attention_weights(scores, ~torch.eye(n, dtype=torch.bool))
@@ -122,21 +122,21 @@ def assert_true(root: Locator, M: torch.Tensor, labels: list[str]) -> torch.Tens
         "all => all.map(arrow => [Number(arrow.dataset.from), Number(arrow.dataset.to),"
         " Number(arrow.querySelector('path').getAttribute('stroke-width')) / 6])"
     )
-    seen = torch.zeros(n, n, dtype=torch.float64)
+    found = torch.zeros(n, n, dtype=torch.float64)
     for i, j, weight in drawn:
-        seen[i, j] = weight
+        found[i, j] = weight
     torch.testing.assert_close(
-        seen, torch.where(weights < 0.02, 0.0, weights).double(), atol=1e-9, rtol=0
+        found, torch.where(weights < 0.02, 0.0, weights).double(), atol=1e-9, rtol=0
     )
     heads, words = place(root, ".looks polygon"), place(root, ".looks text")
     for (i, j, _), head in zip(drawn, heads, strict=True):
         assert (head - words[j]).norm() < (head - words[i]).norm()
-    said = root.locator(".looks").get_attribute("aria-label") or ""
+    description = root.locator(".looks").get_attribute("aria-label") or ""
     for i, label in enumerate(labels):
         others = [
             (labels[j], share) for j, share in enumerate((100 * weights[i]).tolist()) if j != i
         ]
-        sentence = said.partition(f" {label}: ")[2].partition(". ")[0].removesuffix(".")
+        sentence = description.partition(f" {label}: ")[2].partition(". ")[0].removesuffix(".")
         for part, (other, share) in zip(sentence.split(", "), others, strict=True):
             assert part.startswith(f"{other} ")
             assert float(re.findall(r"[\d.]+", part)[0]) == pytest.approx(share, rel=6e-3, abs=1e-3)

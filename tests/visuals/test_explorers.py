@@ -22,8 +22,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from torch.nn import functional as F
 from visuals.driving import assert_fits_and_is_accessible, number, place, slide
 
+from attncourse import palette
 from attncourse.attention import attention_weights, cosine_affinity, dot_affinity
-from attncourse.visuals import palette
 from attncourse.visuals.explorers import (
     LiveSoftmax,
     PixelMatch,
@@ -48,7 +48,7 @@ def photo() -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("error", "says", "make"),
+    ("error", "message", "make"),
     [
         (TypeError, r"photo .*uint8", lambda x: PixelMatch((x * 255).to(torch.uint8))),
         (ValueError, r"photo .*\[3, H, W\].*\[5, 7, 3\]", lambda x: PixelMatch(x.permute(1, 2, 0))),
@@ -78,9 +78,9 @@ def photo() -> torch.Tensor:
     ],
 )  # fmt: skip
 def test_bad_input_is_refused_by_name(
-    error: type[Exception], says: str, make: Callable, photo: torch.Tensor
+    error: type[Exception], message: str, make: Callable, photo: torch.Tensor
 ) -> None:
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         make(photo)
 
 
@@ -356,14 +356,14 @@ def test_the_map_follows_the_theme_of_the_page(photo: torch.Tensor, show: Callab
 
 def assert_softmax_is_true(page: Page) -> torch.Tensor:
     rows = page.locator(".tokens")
-    shown = rows.locator(".weight").evaluate_all("all => all.map(data => Number(data.value))")
+    exact = rows.locator(".weight").evaluate_all("all => all.map(data => Number(data.value))")
     scores = rows.locator(".shown-score").evaluate_all("all => all.map(data => Number(data.value))")
     weights = attention_weights(
         torch.tensor(scores, dtype=torch.float64) / number(page, ".temperature data")
     )
-    torch.testing.assert_close(torch.tensor(shown, dtype=torch.float64), weights, atol=1e-5, rtol=0)
-    said = [float(text) for text in rows.locator(".weight").all_inner_texts()]
-    assert said == pytest.approx(shown, abs=6e-4)
+    torch.testing.assert_close(torch.tensor(exact, dtype=torch.float64), weights, atol=1e-5, rtol=0)
+    rounded = [float(text) for text in rows.locator(".weight").all_inner_texts()]
+    assert rounded == pytest.approx(exact, abs=6e-4)
     assert number(rows, ".sum data") == pytest.approx(1)
     entropy = -torch.xlogy(weights, weights).sum()
     assert number(page, ".effective") == pytest.approx(entropy.exp().item(), rel=1e-5)
@@ -415,9 +415,9 @@ def test_a_score_is_moved_by_drag_click_and_keys(show: Callable) -> None:
     handle.focus()
     page.keyboard.press("ArrowRight")
     weights = assert_softmax_is_true(page)
-    said = handle.get_attribute("aria-valuetext") or ""
-    assert re.fullmatch(r"score 1\.6, weight [\d.]+\s%", said)
-    assert float(re.findall(r"[\d.]+", said)[1]) == pytest.approx(100 * weights[2].item(), abs=0.05)
+    text = handle.get_attribute("aria-valuetext") or ""
+    assert re.fullmatch(r"score 1\.6, weight [\d.]+\s%", text)
+    assert float(re.findall(r"[\d.]+", text)[1]) == pytest.approx(100 * weights[2].item(), abs=0.05)
     others = page.locator(".shown-score").all_inner_texts()
     assert others == ["2.0", "0.5", "1.6", "1.2"]
 
@@ -436,8 +436,8 @@ def test_the_average_is_drawn_where_the_weights_put_it(show: Callable) -> None:
         )
         torch.testing.assert_close((areas / areas.sum()).double(), weights, atol=1e-4, rtol=0)
         x, y = re.findall(r"−?[\d.]+", page.locator(".readouts dd").nth(2).inner_text())
-        shown = [float(n.replace("−", "-")) for n in (x, y)]
-        assert shown == pytest.approx((weights @ values).tolist(), abs=0.006)
+        coordinates = [float(n.replace("−", "-")) for n in (x, y)]
+        assert coordinates == pytest.approx((weights @ values).tolist(), abs=0.006)
     # Up is up, and both axes have one scale.
     drawn = rings - rings[0]
     wanted = (values - values[0]) * torch.tensor([1.0, -1.0])
@@ -554,8 +554,8 @@ def lab(tmp_path: Path) -> Iterator[tuple[str, str]]:
             while not (info.is_file() and info.read_text()):
                 assert server.poll() is None, (tmp_path / "lab.log").read_text()
                 time.sleep(0.2)
-            said = json.loads(info.read_text())
-            yield said["url"], said["token"]
+            running = json.loads(info.read_text())
+            yield running["url"], running["token"]
         finally:
             server.terminate()
 

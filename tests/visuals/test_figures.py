@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
+from attncourse.palette import DARK, LIGHT
 from attncourse.visuals.figures import heat, image, panels, show
-from attncourse.visuals.palette import DARK, LIGHT
 
 
 def picture(alt="Two rising lines, one steep and one flat"):

@@ -33,7 +33,7 @@ def make(**changes) -> KeyValue:
 
 
 @pytest.mark.parametrize(
-    ("error", "says", "changes"),
+    ("error", "message", "changes"),
     [
         (ValueError, r"keys must be 2 to 6 points, got 1", {"keys": KEYS[:1]}),
         (ValueError, r"keys must be 2 to 6 points, got 7", {"keys": [[0, 0]] * 7}),
@@ -52,8 +52,8 @@ def make(**changes) -> KeyValue:
         (ValueError, r"temperature .*0\.125 and 4\.0, got 0", {"temperature": 0}),
     ],
 )  # fmt: skip
-def test_bad_input_is_refused_by_name(error: type[Exception], says: str, changes: dict) -> None:
-    with pytest.raises(error, match=says):
+def test_bad_input_is_refused_by_name(error: type[Exception], message: str, changes: dict) -> None:
+    with pytest.raises(error, match=message):
         make(**changes)
 
 
@@ -97,10 +97,10 @@ def test_with_keys_as_values_asking_further_that_way_gets_more_of_that_way(
 
 def points(page: Page, kind: str) -> Tensor:
     """``[n, 2]``: the coordinates that the handles of a kind tell a screen reader."""
-    told = page.locator(f".drag.{kind}").evaluate_all(
+    texts = page.locator(f".drag.{kind}").evaluate_all(
         "all => all.map(handle => handle.getAttribute('aria-valuetext'))"
     )
-    return torch.tensor([_numbers(text) for text in told], dtype=torch.float64)
+    return torch.tensor([_numbers(text) for text in texts], dtype=torch.float64)
 
 
 def _numbers(text: str) -> list[float]:
@@ -115,8 +115,8 @@ def assert_shows_the_truth(page: Page) -> tuple[Tensor, Tensor]:
     output, weights = output[0], weights[0]
 
     rows = page.locator(".tokens")
-    shown = rows.locator(".weight").evaluate_all("all => all.map(data => Number(data.value))")
-    torch.testing.assert_close(torch.tensor(shown, dtype=torch.float64), weights, atol=1e-9, rtol=0)
+    exact = rows.locator(".weight").evaluate_all("all => all.map(data => Number(data.value))")
+    torch.testing.assert_close(torch.tensor(exact, dtype=torch.float64), weights, atol=1e-9, rtol=0)
     widths = rows.locator(".bar i").evaluate_all(
         "all => all.map(bar => bar.getBoundingClientRect().width "
         "/ bar.parentElement.getBoundingClientRect().width)"
@@ -125,14 +125,14 @@ def assert_shows_the_truth(page: Page) -> tuple[Tensor, Tensor]:
 
     # Both axes have one scale, up is up, and the handles are where they say they are.
     (origin,) = place(page, ".axes")
-    for told, selector in (
+    for expected, selector in (
         (keys, ".drag.key .key-mark"),
         (values, ".drag.value .value-mark"),
         (query, ".drag.query .query-mark"),
         (output[None], ".plane .output"),
     ):
         drawn = (place(page, selector) - origin) * torch.tensor([1.0, -1.0]) / 48
-        torch.testing.assert_close(drawn, told, atol=0.02, rtol=0)
+        torch.testing.assert_close(drawn, expected, atol=0.02, rtol=0)
 
     best = int(weights.argmax())
     found = page.locator(".found").inner_text()
@@ -147,9 +147,9 @@ def assert_shows_the_truth(page: Page) -> tuple[Tensor, Tensor]:
         asked = torch.tensor([ask], dtype=torch.float64)
         got = attend(asked, keys, values, scale=scale)[0]
         miss = (got - torch.tensor(target, dtype=torch.float64)).norm().item()
-        said = page.locator(".wish").nth(i)
-        assert float(said.get_attribute("value") or "") == pytest.approx(miss, abs=1e-9)
-        expect(said).to_have_text("met" if miss <= 0.25 else f"misses by {miss:.2f}")
+        outcome = page.locator(".wish").nth(i)
+        assert float(outcome.get_attribute("value") or "") == pytest.approx(miss, abs=1e-9)
+        expect(outcome).to_have_text("met" if miss <= 0.25 else f"misses by {miss:.2f}")
     return weights, output
 
 

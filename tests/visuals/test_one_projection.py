@@ -28,7 +28,7 @@ def figure(**settings) -> OneProjection:
 
 
 @pytest.mark.parametrize(
-    ("error", "says", "make"),
+    ("error", "message", "make"),
     [
         (TypeError, r"tokens must be numbers", lambda: OneProjection([["a", "b"]] * 2, "ab")),
         (ValueError, r"tokens .*\[n, 2\].*\[2, 3\]", lambda: OneProjection(np.ones((2, 3)), list("ab"))),
@@ -45,8 +45,8 @@ def figure(**settings) -> OneProjection:
         (ValueError, r"pair .*\(1, 4\)", lambda: figure(pair=(1, 4))),
     ],
 )  # fmt: skip
-def test_bad_input_is_refused_by_name(error: type[Exception], says: str, make: Callable) -> None:
-    with pytest.raises(error, match=says):
+def test_bad_input_is_refused_by_name(error: type[Exception], message: str, make: Callable) -> None:
+    with pytest.raises(error, match=message):
         make()
 
 
@@ -88,10 +88,10 @@ def assert_shows_the_truth(page: Page) -> torch.Tensor:
 
     score_table, weight_table = page.locator("table.numbers").all()
     for table, expected in ((score_table, scores), (weight_table, A)):
-        shown = data(table).view(N, N)
-        torch.testing.assert_close(shown, expected, atol=1e-9, rtol=0)
-        said = [float(t.replace("−", "-")) for t in table.locator("data").all_inner_texts()]
-        assert said == pytest.approx(shown.flatten().tolist(), abs=0.0051)
+        exact = data(table).view(N, N)
+        torch.testing.assert_close(exact, expected, atol=1e-9, rtol=0)
+        rounded = [float(t.replace("−", "-")) for t in table.locator("data").all_inner_texts()]
+        assert rounded == pytest.approx(exact.flatten().tolist(), abs=0.0051)
         wins = table.locator("td:has(data)").evaluate_all(
             "all => all.map(cell => cell.matches('.wins'))"
         )
@@ -109,10 +109,10 @@ def assert_shows_the_truth(page: Page) -> torch.Tensor:
     i, j = pair_of(page)
     square = scores[i, i] + scores[j, j] - 2 * scores[i, j]
     assert number_of(page, ".distance") == pytest.approx(square.item(), abs=1e-9)
-    said = page.locator(".preferences").inner_text()
+    preferences = page.locator(".preferences").inner_text()
     for a, b in ((i, j), (j, i)):
         verb = "prefers" if prefers[a, b] else "does not prefer"
-        assert f"{LABELS[a]} {verb} {LABELS[b]} to itself" in said
+        assert f"{LABELS[a]} {verb} {LABELS[b]} to itself" in preferences
 
     # Tokens and handles are drawn where W puts them, in one scale, up is up.
     handles = place(page, ".drag rect")
@@ -245,7 +245,7 @@ def test_a_pair_is_picked_in_either_half_of_a_table_and_framed_in_both(show: Cal
     cells = page.locator("table.numbers").nth(1).locator("td:has(data)")
     cells.nth(3 * N + 1).click()
     assert pair_of(page) == (1, 3)
-    cells.nth(2 * N + 2).click()  # a token is no pair with itself
+    cells.nth(2 * N + 2).click()  # a token does not make a pair with itself
     assert pair_of(page) == (1, 3)
     framed = page.locator(".of-pair").count()
     assert framed == 2 * 4

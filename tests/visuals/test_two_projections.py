@@ -31,7 +31,7 @@ def turned(turn_q: float, turn_k: float, size: float = 1.5, see_self: bool = Fal
 
 
 @pytest.mark.parametrize(
-    ("error", "says", "angle"),
+    ("error", "message", "angle"),
     [
         (TypeError, r"angle must be a number of degrees, got 'a third'", "a third"),
         (TypeError, r"angle .*got True", True),
@@ -41,8 +41,10 @@ def turned(turn_q: float, turn_k: float, size: float = 1.5, see_self: bool = Fal
         (ValueError, r"angle .*got nan", math.nan),
     ],
 )
-def test_an_angle_that_is_none_is_refused(error: type[Exception], says: str, angle: object) -> None:
-    with pytest.raises(error, match=says):
+def test_an_angle_that_is_none_is_refused(
+    error: type[Exception], message: str, angle: object
+) -> None:
+    with pytest.raises(error, match=message):
         TwoProjections(angle)
 
 
@@ -116,10 +118,10 @@ def assert_true(root: Locator) -> tuple[str, float]:
     tables = root.locator("table")
     assert tables.nth(0).locator("th").all_inner_texts() == BEATING * 2
     for table, true, decimals in ((0, scores, 2), (1, weights, 3)):
-        shown = values(tables.nth(table), "td data").view(3, 3)
-        torch.testing.assert_close(shown, true, atol=1e-9, rtol=0)
-        said = tables.nth(table).locator("td data").all_inner_texts()
-        for text, number in zip(said, true.flatten().tolist(), strict=True):
+        exact = values(tables.nth(table), "td data").view(3, 3)
+        torch.testing.assert_close(exact, true, atol=1e-9, rtol=0)
+        texts = tables.nth(table).locator("td data").all_inner_texts()
+        for text, number in zip(texts, true.flatten().tolist(), strict=True):
             if text != "–":
                 assert float(text.replace("−", "-")) == pytest.approx(
                     number, abs=0.51 * 10**-decimals
@@ -147,8 +149,8 @@ def assert_true(root: Locator) -> tuple[str, float]:
     assert values(root, ".loss").item() == pytest.approx(loss, abs=1e-9)
     assert float(root.locator(".loss").inner_text()) == pytest.approx(loss, abs=6e-4)
     there, back = re.findall(r"−?\d\.\d\d", root.locator(".mirrored").inner_text())
-    said = [float(number.replace("−", "-")) for number in (there, back)]
-    assert said == pytest.approx([scores[0, 1].item(), scores[1, 0].item()], abs=0.0051)
+    rounded = [float(number.replace("−", "-")) for number in (there, back)]
+    assert rounded == pytest.approx([scores[0, 1].item(), scores[1, 0].item()], abs=0.0051)
     mirror = "its own mirror image" if torch.allclose(scores, scores.mT) else "not symmetric"
     expect(root.locator(".mirror")).to_have_text(mirror)
 
@@ -195,8 +197,8 @@ def test_symmetric_scores_tie_and_lose_log_2_whatever_the_size(apart: int, show:
             assert loss == pytest.approx(math.log(2), abs=1e-12)
             expect(root.locator(".outcome")).to_have_text("three ties, and a tie grants none")
             # Equal scores read equal, down to the last digit.
-            said = root.locator("table").first.locator("td data").all_inner_texts()
-            assert len({text for i, text in enumerate(said) if i % 4}) == 1
+            texts = root.locator("table").first.locator("td data").all_inner_texts()
+            assert len({text for i, text in enumerate(texts) if i % 4}) == 1
 
 
 @pytest.mark.browser
@@ -217,7 +219,7 @@ def test_who_may_look_at_itself_needs_more_than_60_degrees(show: Callable) -> No
 
 @pytest.mark.browser
 @pytest.mark.parametrize(
-    ("angle", "see_self", "says"),
+    ("angle", "see_self", "outcome"),
     [
         (-30, False, "each prefers the one that beats it"),
         (-30, True, "each prefers itself"),
@@ -226,9 +228,11 @@ def test_who_may_look_at_itself_needs_more_than_60_degrees(show: Callable) -> No
         (90, True, "each looks for the one it beats"),
     ],
 )
-def test_it_says_whom_each_prefers(angle: int, see_self: bool, says: str, show: Callable) -> None:
+def test_it_says_whom_each_prefers(
+    angle: int, see_self: bool, outcome: str, show: Callable
+) -> None:
     page = show(turned(angle, 0, see_self=see_self))
-    expect(page.locator(".outcome")).to_have_text(says)
+    expect(page.locator(".outcome")).to_have_text(outcome)
     assert_true(page.locator(".attn-explorer"))
 
 

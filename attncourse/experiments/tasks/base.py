@@ -10,6 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from attncourse.cycles import closed_cycles
+
 IGNORED = -100  #: the target of a token that is asked nothing; torch's cross-entropy skips it
 
 Split = Literal["train", "validation", "test"]
@@ -32,10 +34,11 @@ class Settings:
             block (residual, LayerNorm, attention, MLP). 0: each layer is bare attention.
         match_parameters: choose d_k of the other modes so that their projections have as many
             parameters as those of ``separate``; else every mode gets the same d_k.
-        evaluate_every: steps between two looks at the validation samples.
+        evaluate_every: steps between two evaluations on the validation samples.
         validation_size, test_size: number of samples.
         solved_loss: stop when the validation loss is below this, in bits for each answer.
-        patience: stop after so many looks without a better validation loss; never when None.
+        patience: stop after this many evaluations without a better validation loss; never when
+            None.
     """
 
     steps: int
@@ -199,28 +202,10 @@ def fetch_bound(target: Sequence[int], num_answers: int, *, mask_diagonal: bool)
         The largest accuracy, or None where that is 1.
 
     Raises:
-        ValueError: a target that is not the index of a token.
+        TypeError: a target is not a whole number.
+        ValueError: a target is not the index of a token.
     """
-    if wrong := [t for t in target if t >= len(target)]:
-        raise ValueError(
-            f"a target must be below {len(target)}, the number of tokens, "
-            f"or negative for none; got {wrong[0]}"
-        )
-    asked = [i for i, t in enumerate(target) if t >= 0]
+    asked = sum(t >= 0 for t in target)
     without_loss = 2 if mask_diagonal else 1  # the length of a cycle whose tokens can all hit
-    lost = sum(len(cycle) != without_loss for cycle in _cycles(target))
-    return (len(asked) - lost + lost / num_answers) / len(asked) if lost else None
-
-
-def _cycles(target: Sequence[int]) -> set[frozenset[int]]:
-    """The closed cycles of the map i -> target[i], each as the set of its tokens."""
-    cycles = set()
-    for start in range(len(target)):
-        path: list[int] = []
-        token = start
-        while token >= 0 and token not in path:
-            path.append(token)
-            token = target[token]
-        if token >= 0:
-            cycles.add(frozenset(path[path.index(token) :]))
-    return cycles
+    lost = sum(len(cycle) != without_loss for cycle in closed_cycles(target))
+    return (asked - lost + lost / num_answers) / asked if lost else None

@@ -91,8 +91,8 @@ class _Scenes(Task):
 class NameCell(_Scenes):
     """A cell is asked for its digit or for its colour: this trains the encoder, without attention.
 
-    An encoder trained from scratch through the attention did not learn to read digits. Which of
-    the two is asked, a coin decides, and the cell is not told: half right is the most there is.
+    An encoder trained from scratch through the attention did not learn to read digits. A coin
+    decides which of the two is asked, and the cell is not told: half right is the most there is.
     Asked for both in one answer, the encoder mixes them, and no projection gets them apart again.
     """
 

@@ -10,12 +10,35 @@ from typing import Any, ClassVar
 import anywidget
 import numpy as np
 
+from attncourse.palette import DARK, LIGHT, css_variable, custom_properties
+
 FOLDER = Path(__file__).parent
+
+# The site's custom properties, else JupyterLab's, else the course's palette.
+_COLOURS = """\
+.attn-explorer {{ {light} }}
+html[data-theme="dark"] .attn-explorer,
+[data-jp-theme-light="false"] .attn-explorer {{ {dark} }}
+@media (prefers-color-scheme: dark) {{
+  html:not([data-theme]) body:not([data-jp-theme-light]) .attn-explorer {{ {dark} }}
+}}
+[data-jp-theme-light] .attn-explorer {{ --paper: var(--jp-layout-color0); }}
+"""
 
 
 def module_names() -> list[str]:
     """The explorers that have a module here, by name."""
     return sorted(path.stem for path in FOLDER.glob("*.js") if path.stem != "shared")
+
+
+def style_sheet() -> str:
+    """The style of every explorer: the palette's colours, and the rules that use them."""
+    light, dark = (
+        custom_properties({name: css_variable(name, mode) for name in mode}, prefix="--")
+        for mode in (LIGHT, DARK)
+    )
+    rules = (FOLDER / "explorers.css").read_text("utf-8")
+    return _COLOURS.format(light=light, dark=dark) + rules
 
 
 def module_source(name: str) -> str:
@@ -24,8 +47,7 @@ def module_source(name: str) -> str:
     anywidget takes one file and a page opened from ``file://`` may import none, so the shared
     style and helpers stand in front of the explorer's own code.
     """
-    style = (FOLDER / "explorers.css").read_text("utf-8")
-    parts = [f"const STYLE = {json.dumps(style)};"]
+    parts = [f"const STYLE = {json.dumps(style_sheet())};"]
     parts += [(FOLDER / f"{part}.js").read_text("utf-8") for part in ("shared", name)]
     return "\n".join(parts)
 
@@ -40,7 +62,7 @@ def numbers(name: str, given: Any, shape: str, dimensions: int) -> Any:
         dimensions: how many ``shape`` has.
 
     Raises:
-        TypeError: they are no numbers.
+        TypeError: they are not numbers.
         ValueError: the number of dimensions differs, or a number is NaN or infinite.
     """
     if hasattr(given, "detach"):  # a tensor, which may sit on a GPU or want gradients

@@ -1,6 +1,6 @@
 const WIDTH = 300; // of the arrows' picture, in CSS pixels: it is never scaled
 const [ACROSS, DOWN] = [105, 100]; // half axes of the ellipse on which the classes lie
-const FAINTEST = 0.02; // a weight below gets no arrow
+const MIN_WEIGHT = 0.02; // a smaller weight gets no arrow
 
 const frobenius = (P, Q) =>
   P.reduce((sum, row, i) => sum + row.reduce((of, p, j) => of + p * Q[i][j], 0), 0);
@@ -16,7 +16,7 @@ function firstChoices(scores) {
   return scores.map((row, i) => {
     const others = row.map((_, j) => j).filter((j) => j !== i);
     const top = Math.max(...others.map((j) => row[j]));
-    return others.filter((j) => row[j] >= top - 1e-9 * size); // a tie is no matter of the last digits
+    return others.filter((j) => row[j] >= top - 1e-9 * size); // a tie does not depend on the last digits
   });
 }
 
@@ -67,10 +67,10 @@ function arrows(labels) {
   return {
     node,
     draw: (weights) => {
-      const shown = weights.flatMap((row, i) => row.map((weight, j) => [weight, i, j]))
-        .filter(([weight]) => weight >= FAINTEST)
+      const visible = weights.flatMap((row, i) => row.map((weight, j) => [weight, i, j]))
+        .filter(([weight]) => weight >= MIN_WEIGHT)
         .sort((a, b) => a[0] - b[0]); // the strongest on top
-      lines.replaceChildren(...shown.map(([weight, i, j]) => arrow(i, j, weight)));
+      lines.replaceChildren(...visible.map(([weight, i, j]) => arrow(i, j, weight)));
       node.setAttribute("aria-label", "Arrows from each class to the others, as thick as the weight. " +
         labels.map((label, i) => `${label}: ` + labels.map((other, j) => [other, weights[i][j], j])
           .filter(([, , j]) => j !== i)
@@ -99,7 +99,7 @@ function render({ model, el }) {
   // ---- pictures, made anew for each head: heads may differ in their classes
   const [sumFigure, looksFigure, symmetricFigure, antisymmetricFigure] =
     ["sum", "looks-at", "symmetric", "antisymmetric"].map((name) => h("figure", { class: name }));
-  let shown; // the head that the figures are made for
+  let current; // the head that the figures are made for
   let parts;
   const setUp = () => {
     const index = names.indexOf(model.get("head"));
@@ -120,7 +120,7 @@ function render({ model, el }) {
     symmetric.draw(S);
     rest.draw(A);
     parts = { S, A, labels, sum: tableOf("Scores S + t\u2009A: the row asks the column"), looks: arrows(labels) };
-    shown = model.get("head");
+    current = model.get("head");
     sumFigure.replaceChildren(parts.sum.node);
     looksFigure.replaceChildren(parts.looks.node, h("figcaption", {},
       "Who looks at whom: softmax of each row without the diagonal"));
@@ -140,11 +140,11 @@ function render({ model, el }) {
   const announce = announcer(summary);
 
   const draw = () => {
-    if (shown !== model.get("head")) setUp();
+    if (current !== model.get("head")) setUp();
     const t = model.get("t");
     const { S, A, labels, sum, looks } = parts;
     const scores = S.map((row, i) => row.map((x, j) => x + t * A[i][j]));
-    for (const radio of radios) radio.checked = radio.value === shown;
+    for (const radio of radios) radio.checked = radio.value === current;
     slider.draw();
     sum.draw(scores);
     looks.draw(weightsOf(scores));
@@ -154,7 +154,7 @@ function render({ model, el }) {
     }[t] ?? (t > 0 ? "Between the head and symmetric scores" : "Between symmetric and swapped");
     note.textContent = {
       0: "the scores of one shared matrix are symmetric too, and positive semi-definite besides",
-      [-1]: "whoever was asked now asks",
+      [-1]: "the one that was asked now asks",
     }[t] ?? (scores.every((row, i) => row.every((x) => x <= row[i])) ?
       "each class scores highest with itself, which the arrows and the choices leave out" : "");
     const swapped = combine(scores, (there, back) => back);

@@ -10,9 +10,9 @@ import traitlets
 
 from attncourse.visuals.explorers.base import Explorer, module_source, numbers
 
-FEWEST_CLASSES, MOST_CLASSES = 3, 6  # two are no matter of direction; seven cannot be read
-LONGEST_LABEL = 8  # characters, what fits into a column on a phone
-LARGEST_SCORE = (0.1, 1000)  # between these, two decimals at most tell the numbers apart
+MIN_CLASSES, MAX_CLASSES = 3, 6  # two have no direction between them; seven cannot be read
+MAX_LABEL_LENGTH = 8  # characters, what fits into a column on a phone
+LARGEST_SCORES = (0.1, 1000)  # between these, two decimals at most tell the numbers apart
 
 
 class CircuitSplit(Explorer):
@@ -33,7 +33,7 @@ class CircuitSplit(Explorer):
             absolute value; labels are n words of at most 8 characters.
 
     Raises:
-        TypeError: heads is no mapping of names to pairs, M no numbers, or a label no string.
+        TypeError: heads is not a mapping of names to pairs, M not numbers, or a label not a string.
         ValueError: there is no head, M is not square, of another size, too small or too large to
             be shown, NaN or infinite, or labels are too few, too many, too long, empty or equal.
 
@@ -85,13 +85,13 @@ def _checked_head(name: Any, head: Any) -> tuple[list[list[float]], list[str]]:
         raise TypeError(f"heads[{name!r}] must be a pair (M, labels), got {type(head).__name__}")
     M = numbers(f"M of {name!r}", head[0], "[n, n]", 2)
     shape = list(np.shape(M))
-    if shape[0] != shape[1] or not FEWEST_CLASSES <= shape[0] <= MOST_CLASSES:
+    if shape[0] != shape[1] or not MIN_CLASSES <= shape[0] <= MAX_CLASSES:
         raise ValueError(
-            f"M of {name!r} must have shape [n, n] with n from {FEWEST_CLASSES} to {MOST_CLASSES}, "
+            f"M of {name!r} must have shape [n, n] with n from {MIN_CLASSES} to {MAX_CLASSES}, "
             f"got {shape}"
         )
     largest = np.abs(M).max()
-    low, high = LARGEST_SCORE
+    low, high = LARGEST_SCORES
     if not low <= largest < high:
         raise ValueError(
             f"M of {name!r} must have a largest score from {low} to {high}, so that its numbers "
@@ -105,8 +105,9 @@ def _checked_head(name: Any, head: Any) -> tuple[list[list[float]], list[str]]:
             f"labels of {name!r} must have one word per class: got {len(labels)} labels, "
             f"{shape[0]} classes"
         )
-    if len(set(labels)) < len(labels) or not all(0 < len(x) <= LONGEST_LABEL for x in labels):
+    if len(set(labels)) < len(labels) or not all(0 < len(x) <= MAX_LABEL_LENGTH for x in labels):
         raise ValueError(
-            f"labels of {name!r} must differ and have 1 to {LONGEST_LABEL} characters, got {labels}"
+            f"labels of {name!r} must differ and have 1 to {MAX_LABEL_LENGTH} characters, "
+            f"got {labels}"
         )
     return M, labels

@@ -1,5 +1,4 @@
-const LOW = 1 / 8;
-const HIGH = 4;
+const [MIN_TEMPERATURE, MAX_TEMPERATURE] = [1 / 8, 4];
 const SIDE = 320; // of the plane, in CSS pixels: it is never scaled, so its text keeps its size
 const MARGIN = 16; // so that a point at the border is whole
 const NEAR = 0.25; // a wish is met when the output comes so near to its target
@@ -114,7 +113,7 @@ function render({ model, el }) {
     button: h("button", { type: "button", onclick: () => set("query", asks[i]) },
       `Ask for ${names[item][0]}`),
     text: `get the ${names[item][1]}`,
-    said: h("data", { class: "wish" }),
+    outcome: h("data", { class: "wish" }),
   }));
   const tied = h("input", { type: "checkbox", onchange: () => set("tied", tied.checked) });
   const found = h("strong", { class: "found" });
@@ -122,10 +121,10 @@ function render({ model, el }) {
   const nearest = h("strong", { class: "nearest" });
   const summary = () =>
     `The query finds ${found.textContent}. The output is at ${where.textContent}, nearest to ` +
-    `${nearest.textContent}.` + wishes.map(({ button, text, said }) =>
-      ` ${button.textContent}, ${text}: ${said.textContent}.`).join("");
+    `${nearest.textContent}.` + wishes.map(({ button, text, outcome }) =>
+      ` ${button.textContent}, ${text}: ${outcome.textContent}.`).join("");
   const announce = announcer(summary);
-  const slider = temperatureSlider(model, LOW, HIGH, announce.later);
+  const slider = temperatureSlider(model, MIN_TEMPERATURE, MAX_TEMPERATURE, announce.later);
 
   const draw = () => {
     const isTied = model.get("tied");
@@ -143,7 +142,7 @@ function render({ model, el }) {
       const [valueX, valueY] = place(valuesAt[i]);
       keys[i].draw(keysAt[i], [keyX, keyY]);
       values[i].draw(valuesAt[i], [valueX, valueY]);
-      // A value on its key is moved by its key: it is no handle of its own.
+      // A value on its key is moved by its key: it is not a handle of its own.
       fill(values[i].node, { tabindex: isTied ? -1 : 0, "aria-hidden": String(isTied) }, []);
       values[i].node.classList.toggle("fixed", isTied);
       fill(links[i], { x1: keyX, y1: keyY, x2: valueX, y2: valueY }, []);
@@ -162,11 +161,11 @@ function render({ model, el }) {
     const gaps = valuesAt.map((value) => distance(value, mean));
     const close = names[gaps.indexOf(Math.min(...gaps))];
     nearest.textContent = isTied ? `the key of ${close[0]}` : `the ${close[1]}`;
-    wishes.forEach(({ said }, i) => {
+    wishes.forEach(({ outcome }, i) => {
       const miss = distance(attend(asks[i], keysAt, valuesAt, temperature).output, targets[i]);
       const met = miss <= NEAR;
-      show(said, miss, met ? "met" : `misses by ${miss.toFixed(2)}`);
-      said.classList.toggle("met", met);
+      show(outcome, miss, met ? "met" : `misses by ${miss.toFixed(2)}`);
+      outcome.classList.toggle("met", met);
     });
     plane.setAttribute("aria-label",
       `A plane with the query, the key and the value of each item. ${summary()}`);
@@ -180,8 +179,8 @@ function render({ model, el }) {
         h("div", { class: "tokens" },
           head("Item", "1"), head("Weight", "2 / span 2"),
           ...rows.flatMap((row) => [row.name, h("div", { class: "bar" }, row.bar), row.weight])),
-        wishes.length ? h("ol", { class: "wishes" }, ...wishes.map(({ button, text, said }) =>
-          h("li", {}, button, h("span", {}, `${text}: `, said)))) : "")),
+        wishes.length ? h("ol", { class: "wishes" }, ...wishes.map(({ button, text, outcome }) =>
+          h("li", {}, button, h("span", {}, `${text}: `, outcome)))) : "")),
     h("div", { class: "legends caption" },
       legend("query", "query"), legend("key", "key"), legend("value", "value"),
       legend("output", "output"),

@@ -10,7 +10,7 @@ import traitlets
 
 from attncourse.visuals.explorers.base import Explorer, module_source, numbers
 
-MOST_ITEMS = 6  # more do not find room in the plane
+MAX_ITEMS = 6  # more do not fit into the plane
 LIMIT = 3.0  # a coordinate lies between -LIMIT and LIMIT
 TEMPERATURES = (1 / 8, 4.0)  # the slider's ends
 
@@ -35,7 +35,7 @@ class KeyValue(Explorer):
         temperature: what the scores are divided by, from 1/8 to 4.
 
     Raises:
-        TypeError: coordinates are no numbers, or a name is no pair of strings.
+        TypeError: coordinates are not numbers, or a name is not a pair of strings.
         ValueError: lengths differ, a coordinate lies outside of the plane, a wish names no item,
             or the temperature lies outside of its range.
 
@@ -70,8 +70,8 @@ class KeyValue(Explorer):
         temperature: float = 0.5,
     ) -> None:
         n = len(keys)
-        if not 2 <= n <= MOST_ITEMS:
-            raise ValueError(f"keys must be 2 to {MOST_ITEMS} points, got {n}")
+        if not 2 <= n <= MAX_ITEMS:
+            raise ValueError(f"keys must be 2 to {MAX_ITEMS} points, got {n}")
         pairs = [list(pair) for pair in names]
         if not all(len(p) == 2 and all(isinstance(word, str) for word in p) for p in pairs):
             raise TypeError(f"names must be pairs of words, (key, value); got {names!r}")

@@ -1,5 +1,4 @@
-const LOW = 1 / 8;
-const HIGH = 8;
+const [MIN_TEMPERATURE, MAX_TEMPERATURE] = [1 / 8, 8];
 const SIDE = 240; // of the plane, in CSS pixels: it is never scaled, so its text keeps its size
 const MARGIN = 34; // room for a label beyond the outermost value
 
@@ -74,7 +73,7 @@ function render({ model, el }) {
     model.set("scores", scores);
     model.save_changes();
   };
-  // Sums of tenths pile up: 0.1 + 0.2 is no tenth.
+  // Rounding errors pile up: 0.1 + 0.2 is not 0.3.
   const tenth = (score) => Math.round(score * 1e9) / 1e9;
   const fits = (scores) => scores.every((score) => Math.abs(score) <= limit);
 
@@ -103,7 +102,7 @@ function render({ model, el }) {
     `Weights: ${rows.map((row, i) => `${labels[i]} ${row.weight.textContent}`).join(", ")}.`;
   const announce = announcer(summary);
 
-  const slider = temperatureSlider(model, LOW, HIGH, announce.later);
+  const slider = temperatureSlider(model, MIN_TEMPERATURE, MAX_TEMPERATURE, announce.later);
   const action = (text, change) => ({
     change,
     button: h("button", {

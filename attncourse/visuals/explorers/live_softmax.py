@@ -11,7 +11,7 @@ import traitlets
 
 from attncourse.visuals.explorers.base import Explorer, module_source, numbers
 
-MOST_TOKENS = 8  # what fits beside the figure without scrolling
+MAX_TOKENS = 8  # what fits beside the figure without scrolling
 TEMPERATURES = (1 / 8, 8.0)  # the slider's ends
 
 
@@ -26,7 +26,7 @@ class LiveSoftmax(Explorer):
         temperature: what the scores are divided by, from 1/8 to 8.
 
     Raises:
-        TypeError: scores or values are no numbers, or a label is no string.
+        TypeError: scores or values are not numbers, or a label is not a string.
         ValueError: lengths differ, there are fewer than 2 or more than 8 tokens, a number is
             NaN or infinite, or the temperature lies outside of its range.
 
@@ -51,8 +51,8 @@ class LiveSoftmax(Explorer):
     ) -> None:
         checked_scores = numbers("scores", scores, "[n]", 1)
         n = len(checked_scores)
-        if not 2 <= n <= MOST_TOKENS:
-            raise ValueError(f"scores must be 2 to {MOST_TOKENS} numbers, got {n}")
+        if not 2 <= n <= MAX_TOKENS:
+            raise ValueError(f"scores must be 2 to {MAX_TOKENS} numbers, got {n}")
         labels = [labels] if isinstance(labels, str) else list(labels)
         if not all(isinstance(label, str) for label in labels):
             raise TypeError(f"labels must be strings, got {labels!r}")

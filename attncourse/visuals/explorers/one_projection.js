@@ -9,7 +9,7 @@ const dot = (a, b) => a[0] * b[0] + a[1] * b[1];
 const column = (W, c) => [W[0][c], W[1][c]];
 const withColumn = (W, c, image) => W.map((row, r) => row.map((w, k) => (k === c ? image[r] : w)));
 const rounded = (x, unit) => Math.round(x / unit) * unit + 0; // + 0: no minus zero
-const exact = (x) => Number(x.toFixed(9)); // sums of twentieths pile up
+const exact = (x) => Number(x.toFixed(9)); // rounding errors of twentieths pile up
 
 /** Wx, divided by its length where the scores are cosines; a zero vector stays zero. */
 function projected(W, x, normalised) {

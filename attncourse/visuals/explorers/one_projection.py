@@ -9,7 +9,7 @@ import traitlets
 
 from attncourse.visuals.explorers.base import Explorer, module_source, numbers
 
-MOST_TOKENS = 6  # what two tables beside each other can hold
+MAX_TOKENS = 6  # what two tables beside each other can hold
 LIMIT = 1.5  # each entry of W stays within this distance from 0
 
 
@@ -29,7 +29,7 @@ class OneProjection(Explorer):
         pair: two tokens i < j, counted from 0, that are looked at closely.
 
     Raises:
-        TypeError: tokens or W are no numbers, or a label is no string.
+        TypeError: tokens or W are not numbers, or a label is not a string.
         ValueError: shapes do not fit, or a number is out of range, NaN or infinite.
 
     ``W``, ``normalised`` and ``pair`` follow the reader's hand and may be set later; the rest is
@@ -58,9 +58,9 @@ class OneProjection(Explorer):
         pair: tuple[int, int] = (0, 1),
     ) -> None:
         points = numbers("tokens", tokens, "[n, 2]", 2)
-        if not 2 <= len(points) <= MOST_TOKENS or len(points[0]) != 2:
+        if not 2 <= len(points) <= MAX_TOKENS or len(points[0]) != 2:
             raise ValueError(
-                f"tokens must have shape [n, 2] with n from 2 to {MOST_TOKENS}, "
+                f"tokens must have shape [n, 2] with n from 2 to {MAX_TOKENS}, "
                 f"got {[len(points), len(points[0]) if points else 0]}"
             )
         if not any(map(any, points)):

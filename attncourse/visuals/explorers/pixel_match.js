@@ -1,5 +1,4 @@
-const LOW = 2 ** -9;
-const HIGH = 1;
+const [MIN_TEMPERATURE, MAX_TEMPERATURE] = [2 ** -9, 1];
 
 /** The photograph's numbers, 0 to 1, in the order row, column, channel. */
 function decode(base64) {
@@ -251,7 +250,7 @@ function render({ model, el }) {
     `It gives itself ${own.textContent}. Best match: ${match.textContent}, ` +
     `${matchWeight.textContent}. In effect it attends to ${effective.textContent} of ${n} pixels.`;
   const announce = announcer(summary);
-  const slider = temperatureSlider(model, LOW, HIGH, announce.later);
+  const slider = temperatureSlider(model, MIN_TEMPERATURE, MAX_TEMPERATURE, announce.later);
 
   const draw = () => {
     const [row, column] = model.get("pick");
@@ -260,7 +259,7 @@ function render({ model, el }) {
     const weights = softmax(scores, model.get("temperature"));
     const best = bestMatch(scores, picked);
     const top = weights[best];
-    // From 0 up to at least four equal shares: weights that are nearly equal shall look equal,
+    // From 0 up to at least four equal shares: weights that are nearly equal have to look equal,
     // and faint.
     const end = Math.max(top, 4 / n);
 

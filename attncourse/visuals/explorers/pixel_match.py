@@ -10,7 +10,7 @@ import traitlets
 
 from attncourse.visuals.explorers.base import Explorer, module_source
 
-MOST_PIXELS = 4096  # a page carries every pixel, and each move compares one with all of them
+MAX_PIXELS = 4096  # a page carries every pixel, and each move compares one with all of them
 TEMPERATURES = (2.0**-9, 1.0)  # the slider's ends
 
 
@@ -33,7 +33,7 @@ class PixelMatch(Explorer):
 
     Raises:
         TypeError: ``photo`` is not floating point, or ``start`` is not two integers.
-        ValueError: a shape or a value lies outside of what is said above.
+        ValueError: a shape or a value lies outside of the limits above.
 
     ``pick``, ``affinity``, ``features``, ``centred`` and ``temperature`` follow the reader's hand
     and may be set later; the photograph is fixed.
@@ -117,9 +117,9 @@ def _checked_photo(photo: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
     if values.ndim != 3 or values.shape[0] != 3:
         raise ValueError(f"photo must have shape [3, H, W], got {list(values.shape)}")
     count = values.shape[1] * values.shape[2]
-    if not 2 <= count <= MOST_PIXELS:
+    if not 2 <= count <= MAX_PIXELS:
         raise ValueError(
-            f"photo must have from 2 to {MOST_PIXELS} pixels, got "
+            f"photo must have from 2 to {MAX_PIXELS} pixels, got "
             f"{values.shape[1]} × {values.shape[2]} = {count}; make it smaller first"
         )
     if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):

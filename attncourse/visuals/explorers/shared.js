@@ -42,7 +42,7 @@ const percent = (w) => (w > 0 && w < 1e-6 ? "< 0.0001\u00a0%" : `${digits(100 * 
 const signed = (x, decimals) =>
   (Number(x.toFixed(decimals)) + 0).toFixed(decimals).replace("-", "\u2212"); // + 0: no minus zero
 
-/** Show `text`, and keep the exact number with it for whoever reads the page by machine. */
+/** Show `text`, and keep the exact number with it for programs that read the page. */
 function show(data, number, text) {
   data.value = String(number);
   data.textContent = text;

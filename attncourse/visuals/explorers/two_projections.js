@@ -1,7 +1,7 @@
 const TOKENS = ["rock", "scissors", "paper"]; // clockwise; each wants the next: the one it beats
 const WANTED = [1, 2, 0];
 const THIRD = 360 / TOKENS.length;
-const [SMALLEST, LARGEST] = [0.5, 2];
+const [MIN_SIZE, MAX_SIZE] = [0.5, 2];
 
 const SIDE = 300; // of the plane, in CSS pixels: it is never scaled, so its text keeps its size
 const UNIT = 33; // length of a vector of length 1
@@ -18,7 +18,7 @@ const at = (degrees, distance) => {
 
 /** The scores of all pairs, `[3][3]`: row i asks, column j is asked. */
 function scoresOf(angleQ, angleK, size) {
-  // Rounded: what is equal by the mathematics shall not be shown as -1.12 here and -1.13 there.
+  // Rounded: what is equal by the mathematics must not be shown as -1.12 here and -1.13 there.
   const cosine = (degrees) => Number(Math.cos((degrees * Math.PI) / 180).toFixed(12));
   return TOKENS.map((_, i) =>
     TOKENS.map((_, j) => size ** 2 * cosine(i * THIRD + angleQ - j * THIRD - angleK)));
@@ -28,7 +28,7 @@ function scoresOf(angleQ, angleK, size) {
 function wishOf(i, scores, seeSelf) {
   const rivals = scores[i].filter((_, j) => j !== WANTED[i] && (seeSelf || j !== i));
   const lead = scores[i][WANTED[i]] - Math.max(...rivals);
-  // A tie is no matter of the last digits.
+  // A tie does not depend on the last digits.
   if (Math.abs(lead) < 1e-9) return "tie";
   return lead > 0 ? "granted" : "missed";
 }
@@ -138,7 +138,7 @@ function render({ model, el }) {
 
   // ---- controls
   const slider = traitSlider(model, "size", "Size of both matrices",
-    { min: SMALLEST, max: LARGEST, step: 0.05 }, () => announce.later());
+    { min: MIN_SIZE, max: MAX_SIZE, step: 0.05 }, () => announce.later());
   const seeSelf = h("input", {
     type: "checkbox", onchange: () => change("see_self", seeSelf.checked),
   });
@@ -177,7 +177,7 @@ function render({ model, el }) {
     TOKENS.forEach((token, i) => {
       TOKENS.forEach((_, j) => {
         const masked = !visible && i === j;
-        scoreTable.set(i, j, scores[i][j], signed(scores[i][j], 2), scores[i][j] / LARGEST ** 2);
+        scoreTable.set(i, j, scores[i][j], signed(scores[i][j], 2), scores[i][j] / MAX_SIZE ** 2);
         scoreTable.cells[i][j].classList.toggle("masked", masked);
         weightTable.set(i, j, weights[i][j], masked ? "\u2013" : weights[i][j].toFixed(3), weights[i][j]);
         weightTable.cells[i][j].classList.toggle("masked", masked);

@@ -28,7 +28,7 @@ class TwoProjections(Explorer):
             sense from rock to scissors; 0 is one shared matrix.
 
     Raises:
-        TypeError: the angle is no number.
+        TypeError: the angle is not a number.
         ValueError: the angle is NaN or lies outside of its range.
 
     ``turn_q`` and ``turn_k`` (degrees), ``size`` (0.5 to 2) and ``see_self`` (whether a token may

@@ -1,0 +1,172 @@
+"""A batch from its beginning to its end: what is to be graded, by what, and written down by one."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tqdm import tqdm
+
+from attncourse.instructor.batch.fingerprint import version
+from attncourse.instructor.batch.grading import FAILED, Graded, failed, in_short
+from attncourse.instructor.batch.records import FOLDER, Record, Records
+from attncourse.instructor.batch.settings import BatchSettings
+from attncourse.instructor.batch.writer import Writer, ends_the_batch
+from attncourse.instructor.course.configuration import Course, GradeError
+from attncourse.instructor.course.gradebook import open_gradebook, read_assignment
+from attncourse.instructor.course.release import problem_set_names
+from attncourse.instructor.course.secret import SecretError
+from attncourse.instructor.course.submissions import Submission, find, printable, read
+
+
+class Backend(Protocol):
+    """What grades the submissions: jobs on this machine, or a cluster."""
+
+    @property
+    def sandboxed(self) -> bool:
+        """Whether students' code is confined."""
+
+    def grade_all(
+        self, waiting: list[Submission], settings: BatchSettings
+    ) -> Iterator[tuple[Submission, Graded]]:
+        """Every submission as it is graded, in whatever order; none is missing.
+
+        One that could not be graded has a problem of the kind `FAILED`.
+
+        Raises:
+            GradeError: nothing can be graded; the message says why and what to do.
+        """
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What has been graded, and what was there to be graded."""
+
+    problem_set: str
+    records: list[Record]
+    """Of every submission, by student."""
+    graded: int
+    """How many of them in this run; the others were graded before."""
+    misnamed: list[str]
+    """Folders whose names cannot be a student's."""
+    points: float
+    """The most that the checks give."""
+
+
+def grade_problem_set(course: Course, name: str, backend: Backend) -> Batch:
+    """Grade every submission of a problem set that is new or changed, or whose item changed.
+
+    A submission whose grading failed is tried again too.
+
+    Raises:
+        GradeError: nothing can be graded; the message says why and what to do.
+    """
+    submissions, misnamed = _found(course, name)
+    with _locked(course.root, name), open_gradebook(course) as gradebook:
+        assignment = read_assignment(course, gradebook, name)
+        try:
+            now = version(course.root)
+        except SecretError as error:
+            raise GradeError(str(error)) from None
+        settings = BatchSettings(assignment, course.root, course.limits, backend.sandboxed, now)
+        writer, records = Writer(course, gradebook, assignment), Records(course.root, name)
+        done, waiting = _done_and_to_do(submissions, settings, writer, records)
+        progress = tqdm(
+            backend.grade_all(waiting, settings) if waiting else (),
+            total=len(waiting),
+            unit="submission",
+            desc=name,
+            file=sys.stderr,
+            dynamic_ncols=True,
+            disable=not waiting,
+        )
+        for submission, graded in progress:
+            try:
+                record = _written(submission, graded, settings, writer)
+                records[submission.student] = record
+            except OSError as error:
+                raise GradeError(
+                    f"what was graded cannot be written: {error}. Once that is mended, the "
+                    "same command goes on where it stopped"
+                ) from None
+            done[submission.student] = record
+    ordered = [done[submission.student] for submission in submissions]
+    return Batch(name, ordered, len(waiting), misnamed, assignment.points)
+
+
+def _written(
+    submission: Submission, graded: Graded, settings: BatchSettings, writer: Writer
+) -> Record:
+    """Write down what was graded; or if no more than that is wrong, that it could not be."""
+    try:
+        return writer.write(graded, submission.folder, sandboxed=settings.sandboxed)
+    except Exception as error:
+        if ends_the_batch(error):
+            raise
+        why = f"What it gave cannot be written down: {printable(in_short(error))}."
+    try:
+        graded = failed(submission, settings, why)
+        return writer.write(graded, submission.folder, sandboxed=settings.sandboxed)
+    except Exception as error:
+        if ends_the_batch(error):
+            raise
+        raise GradeError(
+            f"nothing can be written down of the submission of {submission.student}: "
+            f"{printable(in_short(error))}. Move it elsewhere, and the same command grades the "
+            "others"
+        ) from None
+
+
+def _found(course: Course, name: str) -> tuple[list[Submission], list[str]]:
+    known = problem_set_names(course.root)
+    if name not in known:
+        raise GradeError(
+            f"there is no problem set {name!r} in solutions/; there is {', '.join(known) or 'none'}"
+        )
+    submissions, misnamed = find(course, name)
+    if not submissions:
+        place = course.folder("submitted", "STUDENT", name)
+        raise GradeError(f"nothing is submitted for {name}; submissions go to {place}/")
+    return submissions, misnamed
+
+
+@contextlib.contextmanager
+def _locked(root: Path, name: str) -> Iterator[None]:
+    """There is one writer: a second batch of the same problem set is refused."""
+    folder = root / FOLDER
+    try:
+        folder.mkdir(exist_ok=True)
+        lock = open(folder / f"{name}.lock", "w")  # noqa: SIM115 - it is closed below
+    except OSError as error:
+        raise GradeError(f"what is known of {name} cannot be kept in {folder}: {error}") from None
+    with lock as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise GradeError(f"{name} is being graded already; wait until that has ended") from None
+        yield
+
+
+def _done_and_to_do(
+    submissions: list[Submission], settings: BatchSettings, writer: Writer, records: Records
+) -> tuple[dict[str, Record], list[Submission]]:
+    names = settings.assignment.names
+    scores = writer.scores()
+    done, to_do = {}, []
+    for submission in submissions:
+        record = records[submission.student]
+        if (
+            record is not None
+            and not any(book.problem and book.problem.kind == FAILED for book in record.notebooks)
+            and record.key == settings.key(read(submission, names).digest)
+            and writer.holds(record, scores.get(submission.student, {}))
+        ):
+            done[submission.student] = record
+        else:
+            to_do.append(submission)
+    return done, to_do

@@ -1,0 +1,251 @@
+"""Grade one notebook: its cells run in a worker, its checks are made here, by the judge."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
+
+from attncourse.checking.engine import check_caller
+from attncourse.checking.verdict import Verdict
+from attncourse.instructor.limits import MAX_NOTEBOOK_OUTPUT, Limits
+from attncourse.instructor.notes import (
+    Outputs,
+    display_with_notes,
+    judge_failed_outputs,
+    stopped_outputs,
+)
+from attncourse.instructor.referee.graded_cell import find_check
+from attncourse.instructor.referee.remote_caller import RemoteCaller
+from attncourse.instructor.referee.worker_outputs import size
+from attncourse.instructor.referee.workers import Worker, WorkerLost, Workers
+from attncourse.problem_sets import ITEMS
+
+_LEFT_OUT: dict[str, Any] = {
+    "output_type": "display_data",
+    "data": {"text/plain": "… more was left out: this notebook's outputs are too large"},
+    "metadata": {},
+}
+
+
+class NoWorker(Exception):
+    """The nursery starts no worker any more. That is not the student's doing: start it anew."""
+
+
+def grade_notebook(
+    notebook: NotebookNode,
+    workers: Workers,
+    *,
+    seed: Callable[[str], object],
+    limits: Limits,
+) -> None:
+    """Run the notebook's cells and put their outputs and the verdicts into it.
+
+    Args:
+        notebook: with the graded cells as they were released; earlier outputs are replaced.
+        seed: of each item, what its cases are drawn from.
+        limits: of time; those of memory and disk are the workers'.
+
+    Raises:
+        NoWorker: as it says.
+        CheckError: a graded cell has a check that cannot be made.
+    """
+    run = _Run(workers, limits)
+    try:
+        for count, cell in enumerate((c for c in notebook.cells if c.cell_type == "code"), 1):
+            cell.outputs = [_node(output, count) for output in _outputs(cell, run, seed)]
+            cell.execution_count = count
+    finally:
+        run.close()
+    if not workers.sandboxed:
+        _say_unsandboxed(notebook)
+
+
+def _say_unsandboxed(notebook: NotebookNode) -> None:
+    notice = (
+        "**Graded without a sandbox.** This notebook ran with the rights of the user who graded "
+        "it: it could read the solutions, the gradebook and other submissions, and write to them."
+    )
+    cell = new_markdown_cell(notice, id="graded-without-a-sandbox")  # type: ignore[no-untyped-call]
+    notebook.cells.insert(0, cell)
+
+
+def _outputs(cell: NotebookNode, run: _Run, seed: Callable[[str], object]) -> Outputs:
+    marks = cell.metadata.get("nbgrader", {})
+    # A graded cell that is also a solution is the student's text, and scored by a person.
+    if not marks.get("grade") or marks.get("solution"):
+        return run.fitting(_merely_shown(run.cell(cell.source)[0]))
+    if found := find_check(cell.source):
+        return run.check(*found, seed(found[0]))
+    *shown, note, score = _scored_by_its_end(*run.cell(cell.source), marks["points"])
+    return [*run.fitting(shown), note, score]
+
+
+class _OutOfTime(Exception):
+    """The notebook has had its time."""
+
+
+class _Run:
+    """The worker of a notebook, and what brings its successor to the same place."""
+
+    def __init__(self, workers: Workers, limits: Limits) -> None:
+        self._workers, self._limits = workers, limits
+        self._end = time.monotonic() + limits.total_seconds
+        self._worker: Worker | None = None
+        self._done: list[str] = []
+        self._room = MAX_NOTEBOOK_OUTPUT
+
+    def cell(self, source: str) -> tuple[Outputs, bool]:
+        """Run a cell of the notebook; its outputs, and whether it came to an end."""
+        try:
+            outputs = self._ready().run(source, self._left())
+        except (WorkerLost, _OutOfTime) as why:
+            return self._stopped(why), False
+        self._done.append(source)
+        return outputs, True
+
+    def fitting(self, outputs: Outputs) -> Outputs:
+        """As many outputs of a cell as the notebook has room for."""
+        kept: Outputs = []
+        left_out = False
+        for output in outputs:
+            its = size(output)
+            # What the referee notes has to stay, and is small.
+            if its > self._room and not output.get("metadata", {}).get("attncourse"):
+                left_out = True
+            else:
+                self._room -= its
+                kept.append(output)
+        return [*kept, _LEFT_OUT] if left_out else kept
+
+    def check(self, item_id: str, name: str, seed: object) -> Outputs:
+        """Judge the function of that name."""
+        cut_short = ""
+        try:
+            caller = _caller(self._ready(), name, self._left())
+            verdict = check_caller(ITEMS[item_id], caller, seed=seed)
+            cut_short = caller.stopped
+        except (WorkerLost, _OutOfTime) as why:
+            return [*self._stopped(why), _score(0.0)]
+        except _NoFunction as why:
+            verdict = Verdict(item_id, ITEMS[item_id].points, 0.0, str(why), None, (), "")
+        except NoWorker:
+            raise
+        except Exception as error:  # a fault of ours, or an answer that we have not foreseen
+            logging.getLogger(__name__).exception("the judge failed on %s", item_id)
+            reason = f"The judge itself failed on this answer: it needs a person ({error!r:.300})"
+            return [*judge_failed_outputs(reason), _score(0.0)]
+        return [_shown(verdict, cut_short), _score(verdict.score)]
+
+    def _ready(self) -> Worker:
+        """A worker in which all earlier cells have run that did not end one."""
+        while self._worker is None or self._worker.lost:
+            try:
+                self._worker = self._workers.start()
+            except WorkerLost as lost:
+                raise NoWorker(str(lost)) from None
+            for source in list(self._done):
+                try:
+                    self._worker.run(source, self._left())
+                except WorkerLost:  # it ran before, so it is a matter of chance: do without it
+                    self._done.remove(source)
+                    break
+        return self._worker
+
+    def _left(self) -> float:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise _OutOfTime(f"the notebook has had its {self._limits.total_seconds:g} seconds")
+        return min(self._limits.seconds, left)
+
+    def _stopped(self, why: Exception) -> Outputs:
+        line = f"Stopped: {why} (a cell has {self._limits.seconds:g} seconds)"
+        return stopped_outputs(str(why), line)
+
+    def close(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
+
+
+class _NoFunction(Exception):
+    """There is nothing to be called under the name that the task gives."""
+
+
+def _caller(worker: Worker, name: str, seconds: float) -> RemoteCaller:
+    caller = RemoteCaller(worker, name, seconds)
+    found = caller.look()
+    if found.get("missing") is True:
+        raise _NoFunction(
+            f"There is no function `{name}` when this cell is reached. Was it renamed or deleted, "
+            "or did the cell that defines it stop with an error?"
+        )
+    if found.get("callable") is not True:
+        raise _NoFunction(f"`{name}` is not a function.")
+    return caller
+
+
+# A graded cell without `check` holds asserts that an instructor wrote. They have to run beside the
+# student's functions, in the worker, so the student's process computes this score and can forge
+# it: nothing that comes from there can be believed. What is done is what stock nbgrader does, full
+# points for a cell that ends without an error, less where it ends in a smaller number; and the
+# cell says so. A score that holds needs an item and a call of `check`.
+_NOT_PROTECTED = (
+    "This score was computed in the student's own process, since the cell has no check(…). Someone "
+    "who sets out to can forge it."
+)
+
+
+def _scored_by_its_end(outputs: Outputs, ended: bool, points: float) -> Outputs:
+    # Text on stderr would be 0 points to nbgrader: a warning costs nothing here.
+    shown = [
+        {**output, "name": "stdout"} if output["output_type"] == "stream" else output
+        for output in _merely_shown(outputs)
+    ]
+    failed = not ended or any(output["output_type"] == "error" for output in outputs)
+    # The first one, as nbgrader has it, and nothing that was only displayed: after the result
+    # may come a figure, and before it what the student's functions show.
+    results = [output["data"] for output in outputs if output["output_type"] == "execute_result"]
+    end = results[0].get("text/plain") if results else None
+    score = 0.0 if failed else _number(end, points)
+    note = {"output_type": "display_data", "data": {"text/plain": _NOT_PROTECTED}, "metadata": {}}
+    return [*shown, note, _score(score)]
+
+
+def _merely_shown(outputs: Outputs) -> Outputs:
+    """Without results, in which nbgrader looks for a score: a student's cell gives nobody one."""
+    return [
+        {**output, "output_type": "display_data"}
+        if output["output_type"] == "execute_result"
+        else output
+        for output in outputs
+    ]
+
+
+def _number(text: str | None, points: float) -> float:
+    """The points that a last line stands for: all of them if it is not a number."""
+    try:
+        given = float(text or "")
+    except ValueError:
+        return float(points)
+    return given if 0 <= given <= points else 0.0
+
+
+def _shown(verdict: Verdict, cut_short: str) -> dict[str, Any]:
+    data = {"text/plain": repr(verdict), "text/html": verdict._repr_html_()}
+    return display_with_notes(data, misconception=verdict.misconception, stopped=cut_short)
+
+
+def _score(score: float) -> dict[str, Any]:
+    """The output that nbgrader takes for the score."""
+    return {"output_type": "execute_result", "data": {"text/plain": repr(score)}, "metadata": {}}
+
+
+def _node(output: dict[str, Any], count: int) -> NotebookNode:
+    if output["output_type"] == "execute_result":
+        output = {**output, "execution_count": count}
+    return nbformat.from_dict(output)  # type: ignore[no-untyped-call]

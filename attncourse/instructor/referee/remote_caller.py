@@ -1,0 +1,121 @@
+"""Call a student's function in its worker, and make of the answer an outcome that can be judged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from attncourse.checking.calling import Failed, Outcome, Returned
+from attncourse.checking.values import Foreign, Value
+from attncourse.instructor.notes import STOPPED
+from attncourse.instructor.referee.wire import WireError
+from attncourse.instructor.referee.workers import Worker, WorkerLost
+
+_NO_SENSE = "the answer makes no sense"
+
+
+class RemoteCaller:
+    """Calls a student's function in its worker; a `Caller`.
+
+    Args:
+        seconds: for all calls together. After that, each of them fails at once.
+    """
+
+    def __init__(self, worker: Worker, name: str, seconds: float) -> None:
+        self._worker, self._name, self._seconds = worker, name, seconds
+        self._deadline = time.monotonic() + seconds
+        self.stopped = ""
+        """Why the worker was lost in a call, if it was."""
+
+    def look(self) -> Mapping[str, Any]:
+        """What the name stands for: `missing`, `callable`, `kind`.
+
+        Raises:
+            WorkerLost: as the worker says.
+        """
+        found = self._worker.ask({"do": "look", "name": self._name}, self._deadline)
+        if not isinstance(found.get("missing"), bool) or not isinstance(
+            found.get("callable"), bool
+        ):
+            self._worker.close(_NO_SENSE)
+            raise WorkerLost(_NO_SENSE)
+        return found
+
+    def call(
+        self, args: Sequence[Value], kwargs: Mapping[str, Value], cotangent: Tensor | None = None
+    ) -> Outcome:
+        request = {
+            "do": "call",
+            "name": self._name,
+            "args": list(args),
+            "kwargs": dict(kwargs),
+            "cotangent": cotangent,
+        }
+        try:
+            answer = self._worker.ask(request, self._deadline)
+            return _outcome(answer, [*args, *kwargs.values()], cotangent is not None)
+        except (WorkerLost, WireError) as lost:
+            self._worker.close(str(lost))  # if it made no sense, nothing that follows would
+            late = time.monotonic() >= self._deadline
+            reason = f"no answer within {self._seconds:g} seconds" if late else str(lost)
+            self.stopped = self.stopped or reason
+            return Failed(STOPPED, reason, None, "", "", "", False)
+
+
+def _outcome(answer: Mapping[str, Any], given: Sequence[Value], graded: bool) -> Outcome:
+    """The answer to a call as an outcome, if it has the form of one; what it says may be a lie.
+
+    Raises:
+        WireError: it does not have the form.
+    """
+    output = _text(answer.get("output"), 4000)
+    if answer.get("outcome") == "failed":
+        line = answer.get("line")
+        return Failed(
+            error=_text(answer.get("error"), 200),
+            message=_text(answer.get("message"), 1000),
+            line=line if type(line) is int else None,
+            code=_text(answer.get("code"), 400),
+            helper=_text(answer.get("helper"), 200),
+            output=output,
+            used_the_course=answer.get("used_the_course") is True,
+        )
+    inputs, gradients = answer.get("inputs"), answer.get("gradients")
+    if "unsent" in answer:
+        return Returned(Foreign("result too large to be looked at"), _as_given(given), None, output)
+    if not isinstance(inputs, tuple) or len(inputs) != len(given):
+        raise WireError(_NO_SENSE)
+    wanted = [v for v in given if isinstance(v, Tensor) and v.is_floating_point()]
+    fits = (
+        isinstance(gradients, tuple)
+        and len(gradients) == len(wanted)
+        and all(
+            got is None
+            or (isinstance(got, Tensor) and (got.dtype, got.shape) == (v.dtype, v.shape))
+            for got, v in zip(gradients, wanted, strict=True)
+        )
+    )
+    taken = gradients if graded and fits else None
+    return Returned(_flat(answer.get("value")), tuple(map(_flat, inputs)), taken, output)
+
+
+def _as_given(given: Sequence[Value]) -> tuple[Value, ...]:
+    return tuple(tuple(value) if isinstance(value, list) else value for value in given)
+
+
+def _flat(value: Value) -> Value:
+    """A value, or a tuple of such; anything deeper is foreign."""
+    if isinstance(value, tuple):
+        return tuple(each if _single(each) else Foreign(type(each).__name__) for each in value)
+    return value if _single(value) else Foreign(type(value).__name__)
+
+
+def _single(value: Value) -> bool:
+    return value is None or isinstance(value, (Tensor, bool, int, float, str, Foreign))
+
+
+def _text(value: Value, most: int) -> str:
+    return value[:most] if isinstance(value, str) else ""

@@ -1,0 +1,80 @@
+"""`ps1.max_cosine_weight`: the most weight that a softmax of cosines can give one of n keys."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from attncourse.checking.item import Case, case, item, wrong
+from attncourse.checking.random_inputs import Draw
+
+
+@item("ps1.max_cosine_weight", points=2, minutes=15, difficulty="medium")
+class MaxCosineWeight:
+    """The most that softmax(cosine / τ) can give one of n keys: 1 / (1 + (n − 1) e^(−2/τ))."""
+
+    @staticmethod
+    def reference(n: int, temperature: float = 1.0) -> float:
+        return 1 / (1 + (n - 1) * math.exp(-2 / temperature))
+
+    @staticmethod
+    def cases(draw: Draw) -> Iterator[Case]:
+        yield case("a hundred keys", 100, basic=True)
+        yield case("seven keys", 7, basic=True)
+        yield case("temperature 0.1", 100, temperature=0.1, weight=2)
+        yield case("temperature 3", 20, temperature=3.0)
+        yield case("one key: it gets everything", 1)
+        yield case("a million keys, temperature 0.02", 1_000_000, temperature=0.02)
+
+    misconceptions = (
+        wrong(
+            "the temperature is forgotten",
+            lambda n, temperature=1.0: 1 / (1 + (n - 1) * math.exp(-2)),
+            "Your bound does not depend on the temperature. The scores are cosine / τ, so the gap "
+            "between the best and the worst key is 2 / τ.",
+        ),
+        wrong(
+            "multiplied by the temperature",
+            lambda n, temperature=1.0: 1 / (1 + (n - 1) * math.exp(-2 * temperature)),
+            "A small temperature must sharpen: you multiply by τ where the scores are divided by "
+            "it. The gap between the best and the worst key is 2 / τ.",
+        ),
+        wrong(
+            "the temperature outside the exponent",
+            lambda n, temperature=1.0: 1 / (1 + (n - 1) * math.exp(-2) / temperature),
+            "The temperature belongs into the exponent: the scores are divided by τ before exp().",
+            variants=[
+                lambda n, temperature=1.0: 1 / (1 + (n - 1) * math.exp(-2)) / temperature,
+                lambda n, temperature=1.0: 1 / (1 + (n - 1) * math.exp(-2) * temperature),
+            ],
+        ),
+        wrong(
+            "n instead of n − 1",
+            lambda n, temperature=1.0: 1 / (1 + n * math.exp(-2 / temperature)),
+            "The best key is counted twice: it is the 1, and the others are n − 1, not n. With a "
+            "single key the weight must be exactly 1.",
+        ),
+        wrong(
+            "a gap of 1 instead of 2",
+            lambda n, temperature=1.0: 1 / (1 + (n - 1) * math.exp(-1 / temperature)),
+            "You let the other keys have cosine 0. A cosine goes down to −1, so the largest gap is "
+            "1 − (−1) = 2.",
+        ),
+        wrong(
+            "the wrong sign in the exponent",
+            lambda n, temperature=1.0: 1 / (1 + (n - 1) * math.exp(2 / temperature)),
+            "This is the smallest possible weight. Divide numerator and denominator by exp(1/τ), "
+            "the best key's own term: what is left of the others is exp(−2/τ).",
+        ),
+        wrong(
+            "equal weights",
+            lambda n, temperature=1.0: 1 / n,
+            "1 / n is what all keys get when they are equally similar. The largest weight needs "
+            "one key at cosine 1 and all others at −1.",
+        ),
+        wrong(
+            "in percent",
+            lambda n, temperature=1.0: 100 / (1 + (n - 1) * math.exp(-2 / temperature)),
+            "You return percent. A weight is between 0 and 1.",
+        ),
+    )

@@ -1,0 +1,19 @@
+"""A course to grade: generated once, copied for whoever changes it."""
+
+import pytest
+from instructor.batch.course_of_a_class import HALF_RIGHT, ClassCourse, generated
+
+
+@pytest.fixture(scope="session")
+def generated_course(tmp_path_factory) -> ClassCourse:
+    """Nothing is handed in. To be copied, not changed."""
+    return generated(tmp_path_factory.mktemp("generated") / "course")
+
+
+@pytest.fixture
+def course(generated_course, tmp_path) -> ClassCourse:
+    """A course of one's own, with an untouched submission and a half-right one."""
+    course = generated_course.copied(tmp_path / "course")
+    course.hand_in("untouched", {})
+    course.hand_in("half-right", HALF_RIGHT)
+    return course

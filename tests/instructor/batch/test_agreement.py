@@ -1,0 +1,178 @@
+"""`attncourse grade` and `nbgrader autograde` leave the same gradebook, whatever was handed in."""
+
+import copy
+
+import nbformat
+import pytest
+from instructor.batch.course_of_a_class import HALF_RIGHT, NOTEBOOK, PS, broken_submissions
+
+ESSAY = "raw_is_enough"
+
+
+def at(notebook, name):
+    return next(
+        number
+        for number, cell in enumerate(notebook.cells)
+        if cell.metadata.get("nbgrader", {}).get("grade_id") == name
+    )
+
+
+def odd_submissions(course):
+    """Notebooks that can be read, and were changed where they should not have been."""
+
+    def change(student, changed):
+        course.hand_in(student, HALF_RIGHT)
+        notebook = nbformat.read(course.place(student), as_version=4)
+        changed(notebook)
+        nbformat.write(notebook, course.place(student))
+
+    def doubled(notebook):
+        again = copy.deepcopy(notebook.cells[at(notebook, "cosine_affinity_check")])
+        again.id, again.source = "again", "1000.0"
+        notebook.cells.append(again)
+
+    def edited(notebook):
+        cell = notebook.cells[at(notebook, "cosine_affinity_check")]
+        cell.source, cell.metadata.nbgrader["points"] = "100.0", 100
+
+    def nameless(notebook):
+        for cell in notebook.cells:
+            cell.metadata.pop("nbgrader", None)
+
+    change("doubled", doubled)
+    change("edited", edited)
+    change("without-a-check", lambda book: book.cells.pop(at(book, "cosine_affinity_check")))
+    change("without-the-essay", lambda book: book.cells.pop(at(book, ESSAY)))
+    change("nameless", nameless)
+    return {
+        "doubled": "which occurred twice, the first counts: `cosine_affinity_check`",
+        "edited": "had changed, and were put back as they were set: `cosine_affinity_check`",
+        "without-a-check": "were missing, and were put back as they were set: `cosine_aff",
+        "without-the-essay": f"were missing, and were put back as they were set: `{ESSAY}`",
+    }
+
+
+@pytest.fixture
+def both(course, tmp_path):
+    """The course graded in both ways, and what was told of whom."""
+    kinds, mended = broken_submissions(course), odd_submissions(course)
+    other = course.copied(tmp_path / "other")
+    done = other.run("nbgrader", "autograde", PS)
+    course.grade()
+    return course, other, kinds, mended, done.stderr
+
+
+def test_both_ways_leave_the_same_gradebook_and_tell_the_same(both):
+    batch, plain, kinds, mended, log = both
+    assert batch.gradebook() == plain.gradebook()
+    for course in (batch, plain):
+        graded = {(who, name): rest for who, name, *rest in course.gradebook()["grades"]}
+        assert not [
+            place for place, rest in graded.items() if "_check" in place[1] and rest[0] is None
+        ]
+        for student, kind in kinds.items():
+            assert "could not be graded" in course.autograded(student).cells[0].source
+            points, _, _, waits_for_a_person = graded[student, ESSAY]
+            nothing_to_read = kind in ("missing", "empty")
+            assert (points, bool(waits_for_a_person)) == (
+                (0.0, False) if nothing_to_read else (None, True)
+            ), student
+        for student, told in mended.items():
+            assert told in course.autograded(student).cells[0].source
+        for student in ("half-right", "untouched"):
+            assert "mended" not in course.autograded(student).cells[0].source
+            assert f"{student}, {NOTEBOOK}" not in log
+    for student in (*kinds, *mended):
+        assert f"{student}, {NOTEBOOK}.ipynb: " in log
+
+
+def test_the_summary_tells_what_was_mended_and_does_not_count_it_as_a_failure(both):
+    batch, _, kinds, mended, _ = both
+    found = {row["student"]: row for row in batch.summary()}
+    for student in found:
+        assert bool(found[student]["mended"]) == (student in mended)
+        assert bool(found[student]["failures"]) == (student in kinds or student == "nameless")
+    for student, told in mended.items():
+        assert told in found[student]["mended"]
+    assert found["half-right"]["score"] == found["edited"]["score"] == found["doubled"]["score"]
+
+
+def in_both_ways(course, tmp_path, *, check=True):
+    """Two copies of the course, one graded in each way, and what was said."""
+    plain = course.copied(tmp_path / "plain")
+    return (
+        (course, course.grade("--jobs", "1", check=check)),
+        (plain, plain.run("nbgrader", "autograde", PS, check=check)),
+    )
+
+
+def test_one_setting_limits_the_time_in_both(course, tmp_path):
+    with (course.folder / "nbgrader_config.py").open("a") as file:
+        file.write("c.Referee.seconds = 3\nc.Referee.total_seconds = 5\nc.Execute.timeout = 77\n")
+    loop = "while True: pass"
+    course.hand_in("slow", {"cosine_affinity": loop, "pixels_as_tokens": loop})
+    for graded, _ in in_both_ways(course, tmp_path):
+        said = str(graded.autograded("slow"))
+        assert "(a cell has 3 seconds)" in said
+        assert "the notebook has had its 5 seconds" in said
+
+
+def test_a_check_that_cannot_be_made_ends_both_before_the_first_submission(course, tmp_path):
+    source = course.folder / "solutions" / PS / f"{NOTEBOOK}.ipynb"
+    notebook = nbformat.read(source, as_version=4)
+    cell = notebook.cells[at(notebook, "cosine_affinity_check")]
+    cell.source = cell.source.replace('"ps1.cosine_affinity"', '"ps1.cosine_afinity"')
+    nbformat.write(notebook, source)
+    course.run("nbgrader", "generate_assignment", PS, "--force")
+    for refusing, done in in_both_ways(course, tmp_path, check=False):
+        assert done.returncode != 0
+        assert f"{NOTEBOOK}.ipynb, cell cosine_affinity_check: " in done.stderr
+        assert 'check("ITEM", FUNCTION)' in done.stderr
+        assert not list(refusing.folder.glob("autograded/*/*"))
+
+
+JUDGE_THAT_FAILS = """
+import attncourse.checking.engine as engine
+
+check_caller = engine.check_caller
+
+def fails(item, caller, **settings):
+    if item.id == "ps1.cosine_affinity":
+        raise ArithmeticError("not foreseen")
+    return check_caller(item, caller, **settings)
+
+engine.check_caller = fails
+"""
+
+
+def test_where_the_judge_fails_a_person_is_asked_in_both(course, tmp_path, monkeypatch):
+    (tmp_path / "patched").mkdir()
+    (tmp_path / "patched" / "sitecustomize.py").write_text(JUDGE_THAT_FAILS)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "patched"))
+    (batch, done), (plain, _) = in_both_ways(course, tmp_path)
+    assert batch.gradebook() == plain.gradebook()
+    grades = {(who, name): rest for who, name, *rest in batch.gradebook()["grades"]}
+    points, _, _, waits_for_a_person = grades["half-right", "cosine_affinity_check"]
+    assert (points, bool(waits_for_a_person)) == (0.0, True)
+    points, _, _, waits_for_a_person = grades["half-right", "attention_weights_check"]
+    assert (points, bool(waits_for_a_person)) == (3.69, False)
+    assert "needs a person (2)" in done.stdout
+    told = {row["student"]: row for row in batch.summary()}["half-right"]
+    assert told["needs a person"].startswith("cosine_affinity_check: The judge itself failed")
+    assert "ArithmeticError" in told["needs a person"]
+
+
+def test_what_is_handed_in_after_all_is_for_a_person_to_read_in_both(course, tmp_path):
+    course.place("late")
+    (batch, _), (plain, _) = in_both_ways(course, tmp_path)
+    for graded in (batch, plain):
+        graded.hand_in("late", HALF_RIGHT)
+    batch.grade("--jobs", "1")
+    plain.run("nbgrader", "autograde", PS, "--student=late", "--force")
+    assert batch.gradebook() == plain.gradebook()
+    [(points, waits_for_a_person)] = [
+        (points, bool(needed))
+        for who, name, points, _, _, needed in batch.gradebook()["grades"]
+        if (who, name) == ("late", ESSAY)
+    ]
+    assert (points, waits_for_a_person) == (None, True)

@@ -1,0 +1,88 @@
+"""What was handed in is found and read, whatever it is called and whoever may look into it."""
+
+import os
+
+import pytest
+from instructor.course.ordinary_user import open_folder, ordinary_user
+
+from attncourse.instructor.course.configuration import Course
+from attncourse.instructor.course.submissions import Submission, find, read
+
+__all__ = ["open_folder"]
+PS = "ps1"
+
+
+def course_in(root):
+    (root / "submitted" / "ada" / PS).mkdir(parents=True)
+    (root / "nbgrader_config.py").write_text("c = get_config()\n")
+    return Course(root)
+
+
+@pytest.fixture
+def course(open_folder):
+    return course_in(open_folder / "course")
+
+
+def place(course):
+    return course.root / "submitted" / "ada" / PS
+
+
+def only_problem(course, name="a"):
+    [submission], misnamed = find(course, PS)
+    assert submission == Submission("ada", place(course))
+    assert misnamed == []
+    return read(submission, [name]).notebooks[name]
+
+
+def test_brackets_in_the_name_of_the_course_are_only_brackets(tmp_path):
+    course = course_in(tmp_path / "course [2024]")
+    (place(course) / "a.ipynb").write_bytes(b"x")
+    assert only_problem(course) == b"x"
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        (b"l\xf6sung.ipynb", "l\N{REPLACEMENT CHARACTER}sung.ipynb"),
+        (b"\x1b[2J\n\x07.ipynb", "\N{REPLACEMENT CHARACTER}[2J" + "\N{REPLACEMENT CHARACTER}" * 2),
+        ("\u202e\u00f6.ipynb".encode(), "\N{REPLACEMENT CHARACTER}\u00f6.ipynb"),
+    ],
+)
+def test_every_name_of_a_file_can_be_stored_and_shown(course, raw, told):
+    with open(os.path.join(os.fsencode(place(course)), raw), "wb"):
+        pass
+    problem = only_problem(course)
+    assert problem.kind == "wrong name"
+    assert f"`{told}" in problem.reason
+    assert problem.reason.isprintable()
+    assert problem.reason.encode()
+
+
+@pytest.mark.parametrize(("asked", "also"), [(["a", "b"], []), (["b"], ["a"])])
+def test_another_notebook_of_the_problem_set_is_no_wrong_name(course, asked, also):
+    (place(course) / "a.ipynb").write_bytes(b"x")
+    submission = Submission("ada", place(course))
+    assert read(submission, asked, also).notebooks["b"].kind == "missing"
+    (place(course) / "c.ipynb").write_bytes(b"x")
+    problem = read(submission, asked, also).notebooks["b"]
+    assert problem.kind == "wrong name"
+    assert "`c.ipynb`" in problem.reason
+    assert "`a.ipynb`" not in problem.reason
+
+
+@pytest.mark.parametrize(("folder", "mode"), [("ada", 0), ("ada/ps1", 0), ("ada/ps1", 0o600)])
+def test_who_has_a_folder_that_nobody_may_look_into_is_not_lost(course, folder, mode):
+    (place(course) / "a.ipynb").write_bytes(b"x")
+    with ordinary_user(course.root.parent):
+        (course.root / "submitted" / folder).chmod(mode)
+        try:
+            assert only_problem(course).kind == "unreadable"
+        finally:
+            (course.root / "submitted" / folder).chmod(0o700)
+
+
+def test_who_has_handed_in_other_work_only_is_not_listed(course):
+    (course.root / "submitted" / "bob" / "ps2").mkdir(parents=True)
+    (course.root / "submitted" / "README").write_text("x")
+    (place(course) / "a.ipynb").write_bytes(b"x")
+    assert only_problem(course) == b"x"
