@@ -19,7 +19,9 @@ def named_in_strings(graph: grimp.ImportGraph) -> list[tuple[str, str]]:
     found = []
     for module in sorted(graph.modules):
         path = PACKAGE.joinpath(*module.split(".")[1:])
-        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        file = path / "__init__.py"
+        if not file.is_file():  # not is_dir(): a room that became a file leaves __pycache__ behind
+            file = path.with_suffix(".py")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 name = node.value.partition(":")[0]

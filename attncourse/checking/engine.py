@@ -62,5 +62,5 @@ def _results(trials: Sequence[Trial]) -> Iterator[CaseResult]:
     """What the student reads: an error that stops every case is told in full only once."""
     problems = [trial.problem or "" for trial in trials]
     for n, (trial, problem) in enumerate(zip(trials, problems, strict=True)):
-        told = "the same" if problem and problem in problems[:n] else problem
-        yield CaseResult(trial.name, not problem, trial.basic, told)
+        text = "the same" if problem and problem in problems[:n] else problem
+        yield CaseResult(trial.name, not problem, trial.basic, text)

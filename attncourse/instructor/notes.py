@@ -46,9 +46,9 @@ def error_output(name: str, reason: str, line: str) -> dict[str, Any]:
     return {"output_type": "error", "ename": name, "evalue": reason, "traceback": [line]}
 
 
-def display_with_notes(shown: dict[str, str], **notes: str | None) -> dict[str, Any]:
+def display_with_notes(data: dict[str, str], **notes: str | None) -> dict[str, Any]:
     """An output that shows something, by MIME type, with notes, each under a `NoteName`."""
-    return {"output_type": "display_data", "data": shown, "metadata": {_PLACE: notes}}
+    return {"output_type": "display_data", "data": data, "metadata": {_PLACE: notes}}
 
 
 def note_in(cell: NotebookNode, name: NoteName) -> str | None:

@@ -53,7 +53,7 @@ def open_gradebook(course: Course) -> Iterator[api.Gradebook]:
         GradeError: the database cannot be used, on opening it or later.
     """
     try:
-        shown = sqlalchemy.make_url(course.directory.db_url).render_as_string(hide_password=True)
+        address = sqlalchemy.make_url(course.directory.db_url).render_as_string(hide_password=True)
     except sqlalchemy.exc.ArgumentError:
         raise GradeError("nbgrader's db_url is not the address of a database") from None
     try:
@@ -62,8 +62,9 @@ def open_gradebook(course: Course) -> Iterator[api.Gradebook]:
                 gradebook = api.Gradebook(database_url(course), course.directory.course_id)
         except ModuleNotFoundError as error:
             raise GradeError(
-                f"the gradebook {shown} needs {error.name}, which is not installed. For addresses "
-                "that begin with postgresql+psycopg:// it is: pip install 'attncourse[postgresql]'"
+                f"the gradebook {address} needs {error.name}, which is not installed. For "
+                "addresses that begin with postgresql+psycopg:// it is: "
+                "pip install 'attncourse[postgresql]'"
             ) from None
         try:
             yield gradebook
@@ -71,7 +72,7 @@ def open_gradebook(course: Course) -> Iterator[api.Gradebook]:
             gradebook.close()
     except FAILURES as error:
         raise GradeError(
-            f"the gradebook {shown} cannot be used: {str(error).splitlines()[0][:300]}. What has "
+            f"the gradebook {address} cannot be used: {str(error).splitlines()[0][:300]}. What has "
             "been graded stays so: once that is mended, the same command goes on where it stopped. "
             "If nbgrader was upgraded, copy the gradebook and run `nbgrader db upgrade`"
         ) from None

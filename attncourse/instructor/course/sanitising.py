@@ -70,8 +70,8 @@ def sanitised(content: bytes | Problem, source: SourceNotebook) -> NotebookNode:
 
 def problem_with(notebook: NotebookNode) -> Problem | None:
     """What was wrong with the file that a sanitised notebook was made of, if anything was."""
-    told = notebook.metadata.get("attncourse", {}).get("problem")
-    return Problem(**told) if told else None
+    problem = notebook.metadata.get("attncourse", {}).get("problem")
+    return Problem(**problem) if problem else None
 
 
 def mended_in(notebook: NotebookNode) -> str:
@@ -108,8 +108,8 @@ def _read(content: bytes) -> tuple[Problem | None, list[Any]]:
         if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
             return Problem("no notebook", "The notebook has no list of cells."), []
         if len(cells) > limits.MAX_CELLS:
-            told = f"The notebook has {len(cells):,} cells; {limits.MAX_CELLS:,} are the most."
-            return Problem("too large", told), []
+            reason = f"The notebook has {len(cells):,} cells; {limits.MAX_CELLS:,} are the most."
+            return Problem("too large", reason), []
         return None, cells
     except (ValueError, RecursionError, MemoryError) as error:
         return Problem("broken", f"The file cannot be read as a notebook: {str(error)[:200]}."), []
@@ -204,13 +204,13 @@ def _to_compare(source: str) -> list[str]:
 
 
 def _mended(missing: list[SourceCell], changed: list[SourceCell], doubled: list[SourceCell]) -> str:
-    told = (
+    repairs = (
         ("These were missing, and were put back as they were set", missing),
         ("These had changed, and were put back as they were set", changed),
         ("Of these, which occurred twice, the first counts", doubled),
     )
     # By name once each, however often it occurred.
-    named = [(what, dict.fromkeys(f"`{cell.name}`" for cell in cells)) for what, cells in told]
+    named = [(what, dict.fromkeys(f"`{cell.name}`" for cell in cells)) for what, cells in repairs]
     return " ".join(f"{what}: {', '.join(names)}." for what, names in named if names)
 
 

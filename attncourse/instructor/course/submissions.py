@@ -114,8 +114,8 @@ def read(
         else:
             content[name] = _content(submission.folder, f"{name}.ipynb", known)
     timestamp = _bytes(submission.folder / TIMESTAMP, 1000) if not links else None
-    told = timestamp.decode(errors="replace").strip() if isinstance(timestamp, bytes) else None
-    return HandedIn(submission.student, content, told or None)
+    text = timestamp.decode(errors="replace").strip() if isinstance(timestamp, bytes) else None
+    return HandedIn(submission.student, content, text or None)
 
 
 def printable(text: str) -> str:

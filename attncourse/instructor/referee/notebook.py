@@ -82,8 +82,8 @@ def _outputs(cell: NotebookNode, run: _Run, seed: Callable[[str], object]) -> Ou
         return run.fitting(_merely_shown(run.cell(cell.source)[0]))
     if found := find_check(cell.source):
         return run.check(*found, seed(found[0]))
-    *shown, note, score = _scored_by_its_end(*run.cell(cell.source), marks["points"])
-    return [*run.fitting(shown), note, score]
+    *outputs, note, score = _scored_by_its_end(*run.cell(cell.source), marks["points"])
+    return [*run.fitting(outputs), note, score]
 
 
 class _OutOfTime(Exception):
@@ -140,7 +140,7 @@ class _Run:
             logging.getLogger(__name__).exception("the judge failed on %s", item_id)
             reason = f"The judge itself failed on this answer: it needs a person ({error!r:.300})"
             return [*judge_failed_outputs(reason), _score(0.0)]
-        return [_shown(verdict, cut_short), _score(verdict.score)]
+        return [_verdict_output(verdict, cut_short), _score(verdict.score)]
 
     def _ready(self) -> Worker:
         """A worker in which all earlier cells have run that did not end one."""
@@ -202,7 +202,7 @@ _NOT_PROTECTED = (
 
 def _scored_by_its_end(outputs: Outputs, ended: bool, points: float) -> Outputs:
     # Text on stderr would be 0 points to nbgrader: a warning costs nothing here.
-    shown = [
+    visible = [
         {**output, "name": "stdout"} if output["output_type"] == "stream" else output
         for output in _merely_shown(outputs)
     ]
@@ -213,7 +213,7 @@ def _scored_by_its_end(outputs: Outputs, ended: bool, points: float) -> Outputs:
     end = results[0].get("text/plain") if results else None
     score = 0.0 if failed else _number(end, points)
     note = {"output_type": "display_data", "data": {"text/plain": _NOT_PROTECTED}, "metadata": {}}
-    return [*shown, note, _score(score)]
+    return [*visible, note, _score(score)]
 
 
 def _merely_shown(outputs: Outputs) -> Outputs:
@@ -235,7 +235,7 @@ def _number(text: str | None, points: float) -> float:
     return given if 0 <= given <= points else 0.0
 
 
-def _shown(verdict: Verdict, cut_short: str) -> dict[str, Any]:
+def _verdict_output(verdict: Verdict, cut_short: str) -> dict[str, Any]:
     data = {"text/plain": repr(verdict), "text/html": verdict._repr_html_()}
     return display_with_notes(data, misconception=verdict.misconception, stopped=cut_short)
 

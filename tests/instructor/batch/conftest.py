@@ -1,4 +1,4 @@
-"""A course to grade: generated once, copied for whoever changes it."""
+"""A course to grade: generated once, copied for a test that changes it."""
 
 import pytest
 from instructor.batch.course_of_a_class import HALF_RIGHT, ClassCourse, generated

@@ -178,7 +178,7 @@ def refused(course, *options, words):
 
 
 def test_an_address_where_no_scheduler_answers_is_refused(course):
-    with socket.socket() as free:  # bound and not listening: whoever connects is refused
+    with socket.socket() as free:  # bound and not listening: a connection is refused
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
         refused(course, "--scheduler", address, words=[address, "goes on where it stopped"])

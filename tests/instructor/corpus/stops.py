@@ -61,7 +61,7 @@ while True:
         cosine_affinity="""
 import time, traceback
 def cosine_affinity(x, y=None):
-    if any("caller.py" in frame.filename for frame in traceback.extract_stack()):
+    if any("calling.py" in frame.filename for frame in traceback.extract_stack()):
         time.sleep(10_000)
     y = x if y is None else y
     return torch.nn.functional.normalize(x, dim=-1) @ torch.nn.functional.normalize(y, dim=-1).mT

@@ -91,7 +91,7 @@ def contents(root: Path) -> dict[str, str]:
 
 
 def processes() -> set[int]:
-    """The nursery, and whoever it has not got rid of."""
+    """The nursery, and every process that it has not got rid of."""
     return {process.pid for process in psutil.Process().children(recursive=True)}
 
 

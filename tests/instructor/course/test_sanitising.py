@@ -75,7 +75,7 @@ def test_a_notebook_as_it_should_be_is_left_as_it_is():
     notebook, problem = cleaned(cells)
     assert problem is None
     assert not mended_in(notebook)
-    # The task has its mark scheme again, for whoever reads the answer.
+    # The task has its mark scheme again, for the person who reads the answer.
     assert named(notebook) == [
         (each["metadata"].get("nbgrader", {}).get("grade_id"), each["source"])
         for each in [*cells[:-1], cell("essay", SOURCE.cells[-1].source)]

@@ -1,4 +1,4 @@
-"""What was handed in is found and read, whatever it is called and whoever may look into it."""
+"""What was handed in is found and read, whatever it is called and whatever rights it has."""
 
 import os
 
