@@ -1,13 +1,12 @@
 """A course in a folder of its own, with submissions, and what its gradebook says."""
 
 import csv
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
+from instructor import warm
 from sqlalchemy import create_engine, text
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -52,15 +51,7 @@ class ClassCourse:
         self.database = f"sqlite:///{folder}/gradebook.db"
 
     def run(self, *command, check=True):
-        path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
-        done = subprocess.run(
-            [str(PROGRAMS / command[0]), *command[1:]],
-            cwd=self.folder,
-            env=os.environ | {"PATH": path, "MPLBACKEND": ""},
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
+        done = warm.run(*command, cwd=self.folder)
         assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done
 

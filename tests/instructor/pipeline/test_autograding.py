@@ -1,15 +1,14 @@
 """`nbgrader autograde` with the referee in it, on a class of broken submissions."""
 
 import copy
-import os
 import shutil
 import stat
-import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from instructor import warm
 from nbgrader.api import Gradebook
 
 from attncourse.instructor.pipeline import referee
@@ -106,15 +105,9 @@ class Course:
         shutil.copy(ROOT / "nbgrader_config.py", folder)
         assert self.nbgrader("generate_assignment", SET, "--force").returncode == 0
 
-    def nbgrader(self, *arguments, path=f"{BIN}{os.pathsep}{os.environ['PATH']}"):
-        return subprocess.run(
-            [BIN / "nbgrader", *arguments],
-            cwd=self.root,
-            env=os.environ | {"PATH": path},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+    def nbgrader(self, *arguments, **environment):
+        env = warm.environment(**environment)
+        return warm.run("nbgrader", *arguments, cwd=self.root, env=env, timeout=300)
 
     def hand_in(self, student, content):
         path = self.root / "submitted" / student / SET / NAME
@@ -198,7 +191,7 @@ def test_without_a_sandbox_nothing_is_graded_and_nothing_is_touched(graded):
     course, _ = graded
     before = course.autograded("solved").read_bytes()
     # Where the interpreter's programs lie there is no bubblewrap.
-    refused = course.nbgrader("autograde", SET, "--force", path=str(BIN))
+    refused = course.nbgrader("autograde", SET, "--force", PATH=str(BIN))
     assert refused.returncode != 0
     assert "Nothing was graded" in refused.stderr
     assert "--Referee.sandboxed=False" in refused.stderr
@@ -209,7 +202,7 @@ def test_a_notebook_that_was_graded_without_the_sandbox_says_so(graded):
     course, _ = graded
     assert "Graded without a sandbox" not in course.autograded("deleted").read_text("utf-8")
     done = course.nbgrader(
-        "autograde", SET, "--force", "--student=deleted", "--Referee.sandboxed=False", path=str(BIN)
+        "autograde", SET, "--force", "--student=deleted", "--Referee.sandboxed=False", PATH=str(BIN)
     )
     assert done.returncode == 0, done.stderr
     assert "Graded without a sandbox" in course.autograded("deleted").read_text("utf-8")
