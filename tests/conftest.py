@@ -10,11 +10,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = Path(sys.executable).with_name("attncourse")
@@ -91,6 +92,54 @@ def site_address(site: Path) -> Iterator[str]:
         thread.join()
 
 
+@dataclass
+class Visit:
+    """A page that is open in a context of its own, and what went wrong in it."""
+
+    context: BrowserContext
+    page: Page
+    faults: list[str]
+
+
+def visit(
+    chromium: Browser, origin: str, address: str, scheme: str, width: int, height: int = 900
+) -> Visit:
+    """Open a page. Requests to anywhere but its own origin are refused, and noted as faults."""
+    faults: list[str] = []
+    where = address.removeprefix(origin)
+    context = chromium.new_context(color_scheme=scheme, viewport={"width": width, "height": height})
+    own = (origin, "data:", "blob:")
+
+    def gate(route):
+        url = route.request.url
+        if url.startswith(own):
+            route.continue_()
+        else:
+            faults.append(f"{where}: asked {url}, which is not the page's own origin")
+            route.abort()
+
+    context.route("**/*", gate)
+    page = context.new_page()
+    page.on(
+        "requestfailed",
+        lambda sent: faults.append(f"{where}: {sent.url} failed: {sent.failure}"),
+    )
+    page.on(
+        "response",
+        lambda got: got.status >= 400 and faults.append(f"{where}: {got.status} for {got.url}"),
+    )
+    page.on("pageerror", lambda error: faults.append(f"{where}: uncaught {error}"))
+    page.on(
+        "console",
+        lambda message: (
+            message.type in ("error", "warning")
+            and faults.append(f"{where}: console {message.type}: {message.text}")
+        ),
+    )
+    page.goto(address, wait_until="load")
+    return Visit(context, page, faults)
+
+
 @pytest.fixture
 def open_page(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[OpenPage]:
     """``open_page(where, scheme="light", width=1440) -> playwright Page``.
@@ -99,11 +148,10 @@ def open_page(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Ope
     which is opened from ``file://`` (the book is then not built).
     ``scheme`` is "light" or "dark": what the reader's system prefers.
 
-    Requests to anywhere but the page's own origin are refused. The test fails at its end if there
-    was one, or any failed request, error in the console or uncaught exception.
+    The test fails at its end if there was any fault of a `visit`: a request to elsewhere, a failed
+    one, an error in the console or an uncaught exception.
     """
-    faults: list[str] = []
-    contexts = []
+    visits = []
 
     def open_(
         where: str | Path,
@@ -116,42 +164,11 @@ def open_page(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Ope
         else:
             origin = request.getfixturevalue("site_address")
             address = origin + where
-        context = chromium.new_context(
-            color_scheme=scheme, viewport={"width": width, "height": height}
-        )
-        contexts.append(context)
-        own = (origin, "data:", "blob:")
-
-        def gate(route):
-            url = route.request.url
-            if url.startswith(own):
-                route.continue_()
-            else:
-                faults.append(f"{where}: asked {url}, which is not the page's own origin")
-                route.abort()
-
-        context.route("**/*", gate)
-        page = context.new_page()
-        page.on(
-            "requestfailed",
-            lambda sent: faults.append(f"{where}: {sent.url} failed: {sent.failure}"),
-        )
-        page.on(
-            "response",
-            lambda got: got.status >= 400 and faults.append(f"{where}: {got.status} for {got.url}"),
-        )
-        page.on("pageerror", lambda error: faults.append(f"{where}: uncaught {error}"))
-        page.on(
-            "console",
-            lambda message: (
-                message.type in ("error", "warning")
-                and faults.append(f"{where}: console {message.type}: {message.text}")
-            ),
-        )
-        page.goto(address, wait_until="load")
-        return page
+        visits.append(visit(chromium, origin, address, scheme, width, height))
+        return visits[-1].page
 
     yield open_
-    for context in contexts:
-        context.close()
+    for each in visits:
+        each.context.close()
+    faults = [fault for each in visits for fault in each.faults]
     assert not faults, "\n".join(faults)

@@ -61,8 +61,8 @@ def violations(page):
 @pytest.mark.browser
 @every_page
 @both_schemes
-def test_a_page_opens_whole_in_light_and_dark(open_page, where, scheme):
-    page = open_page(where, scheme)  # fails at its end for any fault in console or network
+def test_a_page_opens_whole_in_light_and_dark(look_at, where, scheme):
+    page = look_at(where, scheme)  # fails at its end for any fault in console or network
     settle(page)
     assert page.locator("h1").first.is_visible()
     assert page.locator("mjx-merror, .math:not(:has(mjx-container))").all_inner_texts() == []
@@ -74,26 +74,31 @@ def test_a_page_opens_whole_in_light_and_dark(open_page, where, scheme):
 @every_page
 @both_schemes
 @pytest.mark.parametrize("width", [1440, 390])
-def test_axe_finds_no_violation(open_page, where, scheme, width):
-    page = open_page(where, scheme, width=width)
+def test_axe_finds_no_violation(look_at, where, scheme, width):
+    page = look_at(where, scheme, width)
     settle(page)
-    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    page.evaluate(
+        "window.wereClosed = [...document.querySelectorAll('details:not([open])')];"
+        "for (const one of wereClosed) one.open = true"
+    )
     page.wait_for_timeout(400)  # the theme makes what scrolls reachable a moment after a change
-    assert violations(page) == []
+    found = violations(page)
+    page.evaluate("for (const one of wereClosed) one.open = false")
+    assert found == []
 
 
 @pytest.mark.browser
 @every_page
-def test_nothing_sticks_out_of_a_narrow_screen(open_page, where):
-    page = open_page(where, width=390)
+def test_nothing_sticks_out_of_a_narrow_screen(look_at, where):
+    page = look_at(where, width=390)
     settle(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 @pytest.mark.browser
 @every_page
-def test_the_first_visit_loads_at_most_three_megabytes(open_page, where):
-    page = open_page(where)
+def test_the_first_visit_loads_at_most_three_megabytes(look_at, where):
+    page = look_at(where)
     settle(page)
     sizes = page.evaluate(
         """Object.fromEntries(
@@ -156,9 +161,16 @@ def test_an_explorer_in_a_page_answers_to_a_drag_a_click_and_a_key(
 
 @pytest.mark.browser
 @pytest.mark.parametrize("where", CHAPTERS)
-def test_a_dark_page_is_printed_dark_on_white(open_page, where):
-    page = open_page(where, "dark")
+def test_a_dark_page_is_printed_dark_on_white(look_at, where):
+    page = look_at(where, "dark")
     page.emulate_media(media="print", color_scheme="dark")
+    try:
+        assert_printed(page)
+    finally:
+        page.emulate_media(media="screen", color_scheme="dark")
+
+
+def assert_printed(page):
     for selector in ("body", "h1", "article p"):
         style = page.locator(selector).first.evaluate(
             "e => [...['color']].map(p => getComputedStyle(e)[p])"

@@ -46,12 +46,16 @@ HALF_RIGHT_SCORES = {
 class ClassCourse:
     """A copy of the course in which students have handed in work."""
 
+    in_a_fork = False
+    """Whether commands are forked from a process that has them loaded; see `warm`."""
+
     def __init__(self, folder):
         self.folder = folder
         self.database = f"sqlite:///{folder}/gradebook.db"
 
     def run(self, *command, check=True):
-        done = warm.run(*command, cwd=self.folder)
+        run = warm.run if self.in_a_fork else warm.run_in_a_shell
+        done = run(*command, cwd=self.folder)
         assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done
 
