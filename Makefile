@@ -9,7 +9,7 @@ book: .venv/.book-installed
 	@$(BIN)/attncourse book
 
 test: .venv/.test-installed
-	@$(BIN)/pytest -n 2 --dist loadfile
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20
 
 # What the continuous integration also checks: form, types, who may import whom, and spelling.
 check: .venv/.test-installed

@@ -9,18 +9,19 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from browsing import FLAGS, OpenPage, Scheme, Tab, assert_no_faults
+from playwright.sync_api import Browser, Page, sync_playwright
+
+# As many tests run at once as there are cores, and what they start does: a second thread for each
+# would only wait for its turn. Read by torch when it is first imported.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = Path(sys.executable).with_name("attncourse")
-
-OpenPage = Callable[..., Page]
 
 
 def find_browser() -> str | None:
@@ -50,7 +51,7 @@ def site(request: pytest.FixtureRequest) -> Path:
 # can run one of its own (nbclient does).
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A Chromium with a fresh profile that asks nobody outside for anything."""
+    """A Chromium with a fresh profile that reaches nobody outside."""
     path = find_browser()
     if path is None:
         reason = (
@@ -60,14 +61,18 @@ def chromium() -> Iterator[Browser]:
         if os.environ.get("ATTNCOURSE_REQUIRE_BROWSER") == "1":
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
-    quiet = (
-        "--disable-background-networking --disable-component-update --disable-sync "
-        "--disable-gpu --no-first-run"
-    )
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=quiet.split())
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def tab(chromium: Browser) -> Iterator[Tab]:
+    """The tab that all tests of a file use, one after the other."""
+    tab = Tab(chromium)
+    yield tab
+    tab.close()
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -92,83 +97,29 @@ def site_address(site: Path) -> Iterator[str]:
         thread.join()
 
 
-@dataclass
-class Visit:
-    """A page that is open in a context of its own, and what went wrong in it."""
-
-    context: BrowserContext
-    page: Page
-    faults: list[str]
-
-
-def visit(
-    chromium: Browser, origin: str, address: str, scheme: str, width: int, height: int = 900
-) -> Visit:
-    """Open a page. Requests to anywhere but its own origin are refused, and noted as faults."""
-    faults: list[str] = []
-    where = address.removeprefix(origin)
-    context = chromium.new_context(color_scheme=scheme, viewport={"width": width, "height": height})
-    own = (origin, "data:", "blob:")
-
-    def gate(route):
-        url = route.request.url
-        if url.startswith(own):
-            route.continue_()
-        else:
-            faults.append(f"{where}: asked {url}, which is not the page's own origin")
-            route.abort()
-
-    context.route("**/*", gate)
-    page = context.new_page()
-    page.on(
-        "requestfailed",
-        lambda sent: faults.append(f"{where}: {sent.url} failed: {sent.failure}"),
-    )
-    page.on(
-        "response",
-        lambda got: got.status >= 400 and faults.append(f"{where}: {got.status} for {got.url}"),
-    )
-    page.on("pageerror", lambda error: faults.append(f"{where}: uncaught {error}"))
-    page.on(
-        "console",
-        lambda message: (
-            message.type in ("error", "warning")
-            and faults.append(f"{where}: console {message.type}: {message.text}")
-        ),
-    )
-    page.goto(address, wait_until="load")
-    return Visit(context, page, faults)
-
-
 @pytest.fixture
-def open_page(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[OpenPage]:
-    """``open_page(where, scheme="light", width=1440) -> playwright Page``.
+def open_page(tab: Tab, request: pytest.FixtureRequest) -> Iterator[OpenPage]:
+    """``open_page(where, scheme="light", width=1440) -> playwright Page``; it closes the last one.
 
     ``where`` is a page of the built book ("similarity.html#proof"), or a Path to any HTML file,
     which is opened from ``file://`` (the book is then not built).
     ``scheme`` is "light" or "dark": what the reader's system prefers.
 
-    The test fails at its end if there was any fault of a `visit`: a request to elsewhere, a failed
-    one, an error in the console or an uncaught exception.
+    The test fails at its end for any fault of a `Visit`.
     """
     visits = []
 
     def open_(
-        where: str | Path,
-        scheme: Literal["light", "dark"] = "light",
-        width: int = 1440,
-        height: int = 900,
+        where: str | Path, scheme: Scheme = "light", width: int = 1440, height: int = 900
     ) -> Page:
         if isinstance(where, Path):
             origin, address = "file://", where.resolve().as_uri()
         else:
             origin = request.getfixturevalue("site_address")
             address = origin + where
-        visits.append(visit(chromium, origin, address, scheme, width, height))
+        visits.append(tab.visit(origin, address, scheme, width, height))
         return visits[-1].page
 
     yield open_
-    for each in visits:
-        each.context.close()
-    faults = [fault for each in visits for fault in each.faults]
-    assert not faults, "\n".join(faults)
+    tab.leave()
+    assert_no_faults(visits)

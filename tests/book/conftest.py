@@ -1,43 +1,31 @@
 """Tests that only look at a page look at it while it is open once, in one scheme and width."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+
 import pytest
-from conftest import visit
-
-
-@pytest.fixture(scope="module")
-def open_visits():
-    """The last visit, by page, scheme and width; closed when another takes its place."""
-    visits = {}
-    yield visits
-    for each in visits.values():
-        each.context.close()
+from browsing import OpenPage, Scheme, Tab, assert_no_faults
+from playwright.sync_api import Page
 
 
 @pytest.fixture
-def look_at(chromium, site_address, open_visits):
-    """``look_at(where, scheme="light", width=1440)``: the page as `open_page` gives it.
+def look_at(tab: Tab, site_address: str) -> Iterator[OpenPage]:
+    """``look_at(where, scheme="light", width=1440)``: a page of the built book as it opens.
 
     It may be the one that an earlier test has looked at: leave it as it was. A fault of the visit
     fails every test that looks at it.
     """
-    looked_at = []
+    visits = []
 
-    def look(where, scheme="light", width=1440):
-        place = where, scheme, width
-        if place not in open_visits:
-            for each in open_visits.values():
-                each.context.close()
-            open_visits.clear()
-            address = site_address + where
-            open_visits[place] = visit(chromium, site_address, address, scheme, width)
-        looked_at.append(open_visits[place])
-        return open_visits[place].page
+    def look(where: str, scheme: Scheme = "light", width: int = 1440) -> Page:
+        visits.append(tab.look_at(site_address, site_address + where, scheme, width, 900))
+        return visits[-1].page
 
     yield look
-    for each in looked_at:
-        each.page.evaluate("1")  # what has happened in the page is known when this is answered
-    faults = [each.faults for each in looked_at]
-    assert not any(faults), "\n".join(fault for each in faults for fault in each)
+    for visit in visits:
+        visit.hear_all()
+    assert_no_faults(visits)
 
 
 def pytest_collection_modifyitems(items):

@@ -50,7 +50,7 @@ def settle(page):
 
 def violations(page):
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("async () => (await axe.run()).violations")
+    found = page.evaluate("async () => (await axe.run({ resultTypes: ['violations'] })).violations")
     return [
         f"{v['id']}: {v['help']}\n  {node['html'][:200]}\n  {node['failureSummary']}"
         for v in found

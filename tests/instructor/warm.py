@@ -26,18 +26,20 @@ import types
 from pathlib import Path
 
 PROGRAMS = Path(sys.executable).parent
+_CURRENT_TEST = "PYTEST_CURRENT_TEST"  # differs from one moment to the next
 _PATH = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
 
 
 def environment(**changed):
     """That of a shell in which the tests' environment is active."""
-    return os.environ | {"PATH": _PATH, "MPLBACKEND": ""} | changed
+    inherited = {name: value for name, value in os.environ.items() if name != _CURRENT_TEST}
+    return inherited | {"PATH": _PATH, "MPLBACKEND": ""} | changed
 
 
 def run(*command, cwd, env=None, timeout=600):
     """What `subprocess.run` gives for the command, with its output as text."""
     env = environment() if env is None else env
-    if dict(env) != environment() or _started_with != dict(os.environ):
+    if env != _started_with:
         return run_in_a_shell(*command, cwd=cwd, env=env, timeout=timeout)
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         server = _server()
@@ -64,7 +66,7 @@ def run_in_a_shell(*command, cwd, env=None, timeout=600):
     )
 
 
-_started_with = dict(os.environ)
+_started_with = environment()
 _running: list[socket.socket] = []
 
 

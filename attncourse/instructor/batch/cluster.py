@@ -88,7 +88,9 @@ class Cluster:
         self, waiting: list[Submission], settings: BatchSettings
     ) -> Iterator[tuple[Submission, Graded]]:
         send = _Sender(self._client, settings)
-        self._note_idle_threads()
+        if waiting:
+            self._workers()  # there is one
+            self._note_idle_threads()
         queue = deque((submission, 1) for submission in waiting)
         running: dict[Future[Any], tuple[Submission, int]] = {}
         while queue or running:

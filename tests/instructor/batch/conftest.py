@@ -1,7 +1,7 @@
 """A course to grade: generated once, copied for a test that changes it."""
 
 import pytest
-from instructor.batch.course_of_a_class import HALF_RIGHT, ClassCourse, generated
+from instructor.batch.course_of_a_class import ClassCourse, class_of_two, generated
 
 
 @pytest.fixture(scope="session")
@@ -13,7 +13,4 @@ def generated_course(tmp_path_factory) -> ClassCourse:
 @pytest.fixture
 def course(generated_course, tmp_path) -> ClassCourse:
     """A course of one's own, with an untouched submission and a half-right one."""
-    course = generated_course.copied(tmp_path / "course")
-    course.hand_in("untouched", {})
-    course.hand_in("half-right", HALF_RIGHT)
-    return course
+    return class_of_two(generated_course, tmp_path / "course")

@@ -46,16 +46,12 @@ HALF_RIGHT_SCORES = {
 class ClassCourse:
     """A copy of the course in which students have handed in work."""
 
-    in_a_fork = False
-    """Whether commands are forked from a process that has them loaded; see `warm`."""
-
     def __init__(self, folder):
         self.folder = folder
         self.database = f"sqlite:///{folder}/gradebook.db"
 
     def run(self, *command, check=True):
-        run = warm.run if self.in_a_fork else warm.run_in_a_shell
-        done = run(*command, cwd=self.folder)
+        done = warm.run(*command, cwd=self.folder)
         assert not check or done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -172,4 +168,12 @@ def generated(folder):
     shutil.copy(ROOT / "nbgrader_config.py", folder)
     course = ClassCourse(folder)
     course.run("nbgrader", "generate_assignment", PS)
+    return course
+
+
+def class_of_two(generated_course, folder):
+    """A copy with an untouched submission and a half-right one."""
+    course = generated_course.copied(folder)
+    course.hand_in("untouched", {})
+    course.hand_in("half-right", HALF_RIGHT)
     return course

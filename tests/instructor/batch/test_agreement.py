@@ -4,7 +4,13 @@ import copy
 
 import nbformat
 import pytest
-from instructor.batch.course_of_a_class import HALF_RIGHT, NOTEBOOK, PS, broken_submissions
+from instructor.batch.course_of_a_class import (
+    HALF_RIGHT,
+    NOTEBOOK,
+    PS,
+    broken_submissions,
+    class_of_two,
+)
 
 ESSAY = "raw_is_enough"
 
@@ -52,11 +58,13 @@ def odd_submissions(course):
     }
 
 
-@pytest.fixture
-def both(course, tmp_path):
-    """The course graded in both ways, and what was told of whom."""
+@pytest.fixture(scope="module")
+def both(generated_course, tmp_path_factory):
+    """A course graded in both ways, and what was told of whom. To be looked at, not changed."""
+    folder = tmp_path_factory.mktemp("both")
+    course = class_of_two(generated_course, folder / "course")
     kinds, mended = broken_submissions(course), odd_submissions(course)
-    other = course.copied(tmp_path / "other")
+    other = course.copied(folder / "other")
     done = other.run("nbgrader", "autograde", PS)
     course.grade()
     return course, other, kinds, mended, done.stderr

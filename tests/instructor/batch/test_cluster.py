@@ -12,6 +12,7 @@ from instructor.batch.batches import autograded, batch, wait_until
 from instructor.batch.course_of_a_class import HALF_RIGHT, HALF_RIGHT_SCORES, PS, ROOT, ClassCourse
 from instructor.batch.dask_cluster import DaskCluster, grading_process
 
+from attncourse.cli import main
 from attncourse.instructor.course.secret import course_seed
 
 STUDENTS = 9
@@ -51,6 +52,15 @@ def cluster(tmp_path):
         yield started
 
 
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory):
+    """A scheduler and its two workers, for tests that leave all three as they are."""
+    with DaskCluster(tmp_path_factory.mktemp("lasting") / "dask") as started:
+        workers = [started.start_worker(), started.start_worker()]
+        wait_until(lambda: all(map(grading_process, workers)), started.scheduler)
+        yield started, workers
+
+
 def assert_same(course, graded):
     assert course.gradebook() == graded.gradebook()
     ours, theirs = (
@@ -61,9 +71,8 @@ def assert_same(course, graded):
     assert len(ours) == STUDENTS
 
 
-def test_two_workers_leave_the_gradebook_and_notebooks_that_jobs_leave(course, graded, cluster):
-    workers = [cluster.start_worker(), cluster.start_worker()]
-    wait_until(lambda: all(map(grading_process, workers)), cluster.scheduler)
+def test_two_workers_leave_the_gradebook_and_notebooks_that_jobs_leave(course, graded, lasting):
+    cluster, workers = lasting
     before = [grading_process(worker).cpu_times().user for worker in workers]
     course.grade("--scheduler", cluster.address)
     assert_same(course, graded)
@@ -82,14 +91,14 @@ def test_a_worker_with_two_threads_grades_one_submission_after_the_other(course,
     assert_same(course, graded)
 
 
-def test_the_course_s_secret_is_not_sent(course, cluster, monkeypatch):
+def test_the_course_s_secret_is_not_sent(course, lasting, monkeypatch):
     import distributed
 
     from attncourse.instructor.batch.cluster import Cluster
     from attncourse.instructor.batch.running import grade_problem_set
     from attncourse.instructor.course.configuration import Course
 
-    cluster.start_worker()
+    cluster, _ = lasting
     sent = []
     submit = distributed.Client.submit
 
@@ -144,8 +153,8 @@ def test_a_submission_whose_workers_die_is_recorded_as_failed(generated_course, 
     assert "victim: Grading it failed twice: the Dask workers that it was sent to ended" in said
 
 
-def test_killed_in_the_midst_it_goes_on_where_it_stopped(course, graded, cluster):
-    cluster.start_worker()
+def test_killed_in_the_midst_it_goes_on_where_it_stopped(course, graded, lasting):
+    cluster, _ = lasting
     with batch(course, "--scheduler", cluster.address) as (process, _):
         wait_until(lambda: len(autograded(course)) > 2, process)
         process.kill()
@@ -169,12 +178,16 @@ def test_a_scheduler_that_ends_in_the_midst_is_said_and_jobs_go_on(course, grade
 def refused(course, *options, words):
     done = course.grade(*options, check=False)
     assert done.returncode == 1
-    said = done.stderr.splitlines()[-1]
+    assert_told_how_to_go_on(done.stderr, words)
+    assert not autograded(course)
+
+
+def assert_told_how_to_go_on(stderr, words):
+    said = stderr.splitlines()[-1]
     assert said.startswith("attncourse grade: ")
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in stderr
     for word in words:
         assert word in said
-    assert not autograded(course)
 
 
 def test_an_address_where_no_scheduler_answers_is_refused(course):
@@ -192,9 +205,15 @@ def test_an_address_that_cannot_be_used_is_refused(course, address, words):
     refused(course, "--scheduler", address, words=[address, words])
 
 
-def test_a_scheduler_without_workers_is_refused(course, cluster):
+def test_a_scheduler_without_workers_is_refused(course, cluster, monkeypatch, capsys):
+    from attncourse.instructor.batch import cluster as backend
+
+    monkeypatch.setattr(backend, "_WORKERS_TIMEOUT", 1.0)
+    monkeypatch.chdir(course.folder)
+    assert main(["grade", PS, "--scheduler", cluster.address]) == 1
     words = ["no workers", f"dask worker {cluster.address} --nthreads 1"]
-    refused(course, "--scheduler", cluster.address, words=words)
+    assert_told_how_to_go_on(capsys.readouterr().err, words)
+    assert not autograded(course)
 
 
 def test_a_worker_that_cannot_confine_students_code_is_refused(course, cluster):

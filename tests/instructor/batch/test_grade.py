@@ -13,16 +13,8 @@ from instructor.batch.course_of_a_class import (
     NOTEBOOK,
     PS,
     ROOT,
-    ClassCourse,
     broken_submissions,
 )
-
-
-@pytest.fixture(autouse=True)
-def in_forks(monkeypatch):
-    """Dozens of commands, whose start is not what is tested."""
-    monkeypatch.setattr(ClassCourse, "in_a_fork", True)
-
 
 STOCK = """
 c.Autograde.autograde_preprocessors = [

@@ -7,7 +7,7 @@ import pytest
 from instructor.batch.batches import autograded, batch, wait_until
 from instructor.batch.course_of_a_class import HALF_RIGHT, PS, ClassCourse
 from instructor.batch.postgresql import NoServer, Server
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 from attncourse.instructor.course.secret import course_seed
 
@@ -52,22 +52,35 @@ def graded(in_sqlite, tmp_path_factory) -> ClassCourse:
     return course
 
 
+@pytest.fixture(scope="module")
+def prepared(in_sqlite, server, tmp_path_factory) -> str:
+    """The name of a database that knows the assignment. To be copied, not changed."""
+    course = in_sqlite.copied(tmp_path_factory.mktemp("prepared") / "course")
+    in_a_new_database(course, server)
+    course.run("nbgrader", "generate_assignment", PS, "--force")
+    course.sql("UPDATE assignment SET duedate = '2030-01-01 10:00:00'")
+    return make_url(course.database).database
+
+
 @pytest.fixture
-def course(in_sqlite, server, tmp_path) -> ClassCourse:
+def course(in_sqlite, prepared, server, tmp_path) -> ClassCourse:
     """The same with a gradebook of its own in PostgreSQL; nothing is graded."""
+    course = in_sqlite.copied(tmp_path / "course")
+    in_a_new_database(course, server, copy_of=prepared)
+    return course
+
+
+def in_a_new_database(course, server, copy_of="template1"):
+    """Give the course a gradebook in PostgreSQL instead of the one in SQLite."""
     name = f"gradebook_{uuid.uuid4().hex}"
     engine = create_engine(server.address("postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {copy_of}"))
     engine.dispose()
-    course = in_sqlite.copied(tmp_path / "course")
     (course.folder / "gradebook.db").unlink()
     course.database = server.address(name)
     with (course.folder / "nbgrader_config.py").open("a") as file:
         file.write(f"c.CourseDirectory.db_url = {course.database!r}\n")
-    course.run("nbgrader", "generate_assignment", PS, "--force")
-    course.sql("UPDATE assignment SET duedate = '2030-01-01 10:00:00'")
-    return course
 
 
 def book(course):

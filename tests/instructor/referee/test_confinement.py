@@ -398,25 +398,30 @@ def test_sixty_busy_processes_take_no_time_from_a_neighbour(
     one, other = neighbours
     burn = """
         import os
+        start, go = os.pipe()
         for _ in range(60):
             if os.fork() == 0:
                 os.setsid()  # to the scheduler a group of its own
+                os.close(go)
+                os.read(start, 1)  # until all are there
                 try:
                     os.sched_setaffinity(0, range(1024))
                 except OSError:
                     pass
                 while True:
                     pass
+        os.close(go)
     """
     said(one, burn)
     # A thirtieth of the machine's time would be too little for this by far.
     work = """
         import time
-        while time.process_time() < 2:
+        start = time.process_time()
+        while time.process_time() < start + 0.5:
             pass
         print("done")
     """
-    assert said(other, work, 20) == "done"
+    assert said(other, work, 5) == "done"
 
 
 def test_a_worker_keeps_to_one_core_and_so_does_all_that_it_starts(worker: Worker) -> None:
