@@ -6,6 +6,7 @@ import nbformat
 import pytest
 from instructor.batch.course_of_a_class import (
     HALF_RIGHT,
+    HALF_RIGHT_SCORES,
     NOTEBOOK,
     PS,
     broken_submissions,
@@ -123,6 +124,20 @@ def test_one_setting_limits_the_time_in_both(course, tmp_path):
         said = str(graded.autograded("slow"))
         assert "(a cell has 3 seconds)" in said
         assert "the notebook has had its 5 seconds" in said
+
+
+@pytest.mark.parametrize(("setting", "told"), [("", None), ("1", "more than 1 GiB of memory")])
+def test_one_setting_limits_the_memory_in_both(course, tmp_path, setting, told):
+    if setting:
+        with (course.folder / "nbgrader_config.py").open("a") as file:
+            file.write(f"c.Referee.memory = {setting}\n")
+    holds = "import time\nheld = torch.ones(1 << 29)  # 2 GiB\ntime.sleep(1)"
+    course.hand_in("large", {**HALF_RIGHT, "cosine_affinity": holds + HALF_RIGHT["cosine_affinity"]})
+    for graded, _ in in_both_ways(course, tmp_path):
+        earned = 0.0 if told else HALF_RIGHT_SCORES["cosine_affinity_check"]
+        assert graded.scores("large")["cosine_affinity_check"] == earned
+        if told:
+            assert told in str(graded.autograded("large"))
 
 
 def test_a_check_that_cannot_be_made_ends_both_before_the_first_submission(course, tmp_path):
