@@ -112,7 +112,8 @@ class Tab:
             self._page.mouse.up()
             self._page.mouse.move(0, 0)
             self._page.goto("about:blank")
-        except Error:  # a page that did not open, or crashed
+        except Error as error:  # a page that did not open, or crashed
+            visit.faults.append(str(error))
             self.close()
             self._page = self._browser.new_context().new_page()
 

@@ -38,8 +38,8 @@ _LIBRARIES = tuple(
     for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
 _OUR_CODE = os.path.realpath(os.path.dirname(os.path.dirname(__file__))) + os.sep
-_MOST_TEXT = 2_000  # characters that are kept of what a function printed
-_MOST_MESSAGE = 300  # and of an error's message
+_MAX_TEXT = 2_000  # characters that are kept of what a function printed
+_MAX_MESSAGE = 300  # and of an error's message
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def _text(thing: object) -> str:
         raise
     except BaseException:
         return ""
-    return text if len(text) <= _MOST_MESSAGE else text[:_MOST_MESSAGE] + "…"
+    return text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE] + "…"
 
 
 @functools.cache
@@ -181,7 +181,7 @@ class _Cut(io.StringIO):
     """Keeps the beginning of what is written."""
 
     def write(self, text: str) -> int:
-        room = _MOST_TEXT - self.tell()
+        room = _MAX_TEXT - self.tell()
         if room > 0:
             super().write(text[:room] + ("…" if len(text) > room else ""))
         return len(text)

@@ -21,8 +21,8 @@ _as_subclass = torch.Tensor.as_subclass
 _detach = torch.Tensor.detach
 _clone = torch.Tensor.clone
 _to = torch.Tensor.to
-_MOST_ENTRIES = 16  # of a tuple
-_MOST_CHARACTERS = 1000  # of a string
+_MAX_ENTRIES = 16  # of a tuple
+_MAX_CHARACTERS = 1000  # of a string
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def plain(value: object) -> Value:
     kind = type(value)
     for sequence in (tuple, list):
         # Not len() and iter() of the value: a subclass may lie there too.
-        if issubclass(kind, sequence) and sequence.__len__(value) <= _MOST_ENTRIES:  # type: ignore[arg-type]
+        if issubclass(kind, sequence) and sequence.__len__(value) <= _MAX_ENTRIES:  # type: ignore[arg-type]
             entries: list[object] = list(sequence.__iter__(value))  # type: ignore[arg-type]
             if not any(issubclass(type(entry), tuple | list) for entry in entries):
                 return tuple(map(plain, entries))
@@ -66,7 +66,7 @@ def plain(value: object) -> Value:
         except OverflowError:  # a whole number of hundreds of digits
             return math.inf if cast(int, value) > 0 else -math.inf
     if kind is str:
-        return cast(str, value)[:_MOST_CHARACTERS]
+        return cast(str, value)[:_MAX_CHARACTERS]
     if value is None or kind in (bool, int, float):
         return value
     if issubclass(kind, numbers.Real):  # numpy's own numbers

@@ -1,7 +1,8 @@
-"""Every limit on a student's work: what a worker may use up, and what is kept of what it makes.
+"""The limits on a student's work: what a worker may use up, and what is kept of what it makes.
 
 Those of time, memory, processes and disk are the course's to set, in `nbgrader_config.py`:
-`c.Referee.memory = 8`. The others only keep a broken or hostile submission from being a burden.
+`c.Referee.memory = 8`. The others only keep a broken or hostile submission
+from being a burden. What a verdict shows is cut in `checking`, which knows of no instructor.
 """
 
 from __future__ import annotations
@@ -45,6 +46,11 @@ class Limits:
     def scratch_bytes(self) -> int:
         return self.scratch * _MIB
 
+    @property
+    def cpu_seconds(self) -> int:
+        """Of each process; later than the judge's own deadline, which says why it ends a worker."""
+        return math.ceil(max(self.seconds, self.total_seconds)) + 60
+
     def as_dict(self) -> dict[str, float]:
         """Plain data, for another process."""
         return asdict(self)
@@ -53,7 +59,6 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 # Of a worker, beside those above.
-CPU_SECONDS = 3600  # of each process; the judge's deadlines are shorter
 FILE_BYTES = 64 * _MIB  # of one file
 OPEN_FILES = 256  # of each process
 SHARED_MEMORY_BYTES = 64 * _MIB

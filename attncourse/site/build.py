@@ -29,7 +29,7 @@ def build_book(root: Path) -> Path:
 
     Nothing is done when nothing changed since the last build that succeeded. Otherwise every page
     is written anew, so no page of an earlier build survives, but only chapters whose cells changed
-    are executed; when the package changed, all are.
+    are executed; when code or versions changed that the cells of any page use, all are.
 
     Raises BookError when there is no course at ``root`` or the build fails.
     """

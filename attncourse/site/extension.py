@@ -22,8 +22,14 @@ def use_execution_cache(app: Sphinx, config: Config) -> None:
 def setup(app: Sphinx) -> dict[str, Any]:
     # jupyter-book sets it whether or not sphinx_comments is there to know it.
     app.add_config_value("comments_config", {}, "html")
-    for part in ("glued", "questions", "roles", "typography"):
-        app.setup_extension(f"attncourse.site.{part}")
+    # Each name whole: the contracts on imports read names in strings.
+    for part in (
+        "attncourse.site.glued",
+        "attncourse.site.questions",
+        "attncourse.site.roles",
+        "attncourse.site.typography",
+    ):
+        app.setup_extension(part)
     # Before the theme and myst-nb (priority 500) read what is set here.
     app.connect("config-inited", use_execution_cache, priority=100)
     app.connect("config-inited", repository.read_environment, priority=100)

@@ -27,7 +27,6 @@ c.Autograde.autograde_preprocessors = [
     for name in ("Execute", "LimitOutput", "SaveAutoGrades", "AssignLatePenalties")
 ]
 c.Autograde.exporter_class = "nbconvert.exporters.NotebookExporter"
-os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = "local-provisioner"
 """
 IMPORTS = "import math\nimport einops, numpy as np, torch\nimport torch.nn.functional as F\nfrom torch import einsum\n"
 MEASURED = Path(__file__).with_name("measured.py")

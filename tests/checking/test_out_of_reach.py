@@ -12,6 +12,7 @@ import torch
 import attncourse
 from attncourse.checking.item import Item
 from attncourse.checking.out_of_reach import (
+    _TOOLS,
     CourseFunctionCalled,
     course_out_of_reach,
     is_out_of_reach,
@@ -116,6 +117,27 @@ import attncourse.experiments.tasks
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "That is the answer, not an answer" in done.stdout
+
+
+@pytest.mark.parametrize("tool", _TOOLS)
+def test_a_tool_that_nobody_has_imported_can_be_imported_in_the_meantime(tool):
+    program = f"""
+import sys
+import torch
+from attncourse.grading import check
+for name in [name for name in sys.modules if name.startswith("attncourse.{tool.partition(".")[0]}")]:
+    del sys.modules[name]
+
+def answer(x, y=None):
+    import attncourse.{tool}
+    y = x if y is None else y
+    unit = torch.nn.functional.normalize
+    return unit(x, dim=-1) @ unit(y, dim=-1).mT
+
+print(check("ps1.cosine_affinity", answer).score)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "3.0\n", done.stdout + done.stderr
 
 
 def test_tools_that_answer_nothing_may_be_used():

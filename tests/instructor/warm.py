@@ -46,7 +46,10 @@ def run(*command, cwd, env=None, timeout=600):
         server.settimeout(timeout)
         request = json.dumps({"command": command, "cwd": str(cwd), "env": dict(env)}).encode()
         socket.send_fds(server, [request], [stdout.fileno(), stderr.fileno()])
-        status = int(server.recv(100))
+        try:
+            status = int(server.recv(100) or _lost(command))
+        except TimeoutError:
+            _lost(command)
         said = []
         for file in (stdout, stderr):
             file.seek(0)
@@ -64,6 +67,12 @@ def run_in_a_shell(*command, cwd, env=None, timeout=600):
         text=True,
         timeout=timeout,
     )
+
+
+def _lost(command):
+    """Nobody may take the answer to this command for that to the next one."""
+    _running.pop().close()
+    raise RuntimeError(f"no answer came to {command}: it took too long, or ended the server")
 
 
 _started_with = environment()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from browsing import OpenPage, Scheme
 from playwright.sync_api import Page
 
 from attncourse.site import assets
@@ -15,8 +16,14 @@ from attncourse.visuals.explorers import Explorer, module_names, module_source
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(params=["light", "dark"])
-def show(request: pytest.FixtureRequest, tmp_path: Path, open_page) -> Callable[..., Page]:
+@pytest.fixture
+def scheme() -> Scheme:
+    """What the reader's system prefers. A test of looks is run `in_both_schemes`."""
+    return "light"
+
+
+@pytest.fixture
+def show(scheme: Scheme, tmp_path: Path, open_page: OpenPage) -> Callable[..., Page]:
     """``show(explorer, width=800)``: the page, opened from ``file://``, where it is mounted."""
 
     def show_(*explorers: Explorer, width: int = 800) -> Page:
@@ -32,7 +39,7 @@ def show(request: pytest.FixtureRequest, tmp_path: Path, open_page) -> Callable[
             '<script src="explorers.js" defer></script></body></html>',
             "utf-8",
         )
-        return open_page(page, scheme=request.param, width=width)
+        return open_page(page, scheme=scheme, width=width)
 
     return show_
 

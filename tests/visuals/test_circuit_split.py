@@ -10,7 +10,7 @@ import pytest
 import torch
 import traitlets
 from playwright.sync_api import Locator, expect
-from visuals.driving import assert_fits_and_is_accessible, place, slide
+from visuals.driving import assert_fits_and_is_accessible, in_both_schemes, place, slide
 
 from attncourse.attention import attention_weights
 from attncourse.circuits import symmetry
@@ -257,6 +257,7 @@ def test_labels_and_names_are_text_never_markup(show: Callable) -> None:
 
 
 @pytest.mark.browser
+@in_both_schemes
 @pytest.mark.parametrize("width", [390, 1440])
 def test_nothing_overflows_is_too_small_or_hinders_access(
     width: int, axe: str, show: Callable

@@ -20,7 +20,7 @@ import pytest
 import torch
 from playwright.sync_api import Browser, Locator, Page, expect
 from torch.nn import functional as F
-from visuals.driving import assert_fits_and_is_accessible, number, place, slide
+from visuals.driving import assert_fits_and_is_accessible, in_both_schemes, number, place, slide
 
 from attncourse import palette
 from attncourse.attention import attention_weights, cosine_affinity, dot_affinity
@@ -224,6 +224,7 @@ def assert_shows_the_truth(page: Page, photo: torch.Tensor) -> None:
 
 
 @pytest.mark.browser
+@in_both_schemes
 @pytest.mark.parametrize("affinity", ["dot", "cosine"])
 @pytest.mark.parametrize("features", ["colour", "neighbourhood"])
 @pytest.mark.parametrize("centred", [False, True])
@@ -340,6 +341,7 @@ def test_pixel_controls_answer_to_keys_and_reset_undoes_all(
 
 
 @pytest.mark.browser
+@in_both_schemes
 def test_the_map_follows_the_theme_of_the_page(photo: torch.Tensor, show: Callable) -> None:
     page = show(PixelMatch(photo, start=(2, 4), temperature=0.03))
     for theme, named in (("dark", palette.DARK), ("light", palette.LIGHT)):
@@ -435,6 +437,12 @@ def test_the_average_is_drawn_where_the_weights_put_it(show: Callable) -> None:
             page.locator(".dot").evaluate_all("all => all.map(dot => dot.r.baseVal.value ** 2)")
         )
         torch.testing.assert_close((areas / areas.sum()).double(), weights, atol=1e-4, rtol=0)
+        widths = torch.tensor(
+            page.locator(".spoke").evaluate_all(
+                "all => all.map(spoke => Number(spoke.getAttribute('stroke-width')))"
+            )
+        )
+        torch.testing.assert_close((widths / widths.sum()).double(), weights, atol=1e-4, rtol=0)
         x, y = re.findall(r"−?[\d.]+", page.locator(".readouts dd").nth(2).inner_text())
         coordinates = [float(n.replace("−", "-")) for n in (x, y)]
         assert coordinates == pytest.approx((weights @ values).tolist(), abs=0.006)
@@ -494,6 +502,7 @@ def test_labels_are_text_never_markup(show: Callable) -> None:
 
 
 @pytest.mark.browser
+@in_both_schemes
 @pytest.mark.parametrize("width", [390, 1440])
 def test_nothing_overflows_is_too_small_or_hinders_access(
     width: int, axe: str, photo: torch.Tensor, show: Callable

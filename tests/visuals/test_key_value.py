@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from playwright.sync_api import Locator, Page, expect
 from torch import Tensor
-from visuals.driving import assert_fits_and_is_accessible, number, place, slide
+from visuals.driving import assert_fits_and_is_accessible, in_both_schemes, number, place, slide
 
 from attncourse.attention import attend
 from attncourse.visuals.explorers import KeyValue
@@ -291,6 +291,7 @@ def test_without_wishes_there_are_no_marks_and_names_are_text_never_markup(show:
 
 
 @pytest.mark.browser
+@in_both_schemes
 @pytest.mark.parametrize("width", [390, 1440])
 @pytest.mark.parametrize("tied", [False, True])
 def test_nothing_overflows_is_too_small_or_hinders_access(

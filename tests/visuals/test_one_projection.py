@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from playwright.sync_api import Locator, Page, expect
-from visuals.driving import assert_fits_and_is_accessible, number, place, slide
+from visuals.driving import assert_fits_and_is_accessible, in_both_schemes, number, place, slide
 
 from attncourse.attention import attention_weights, cosine_affinity, dot_affinity
 from attncourse.visuals.explorers import OneProjection
@@ -266,6 +266,7 @@ def test_tokens_that_fall_together_carry_one_label_between_them(show: Callable) 
 
 
 @pytest.mark.browser
+@in_both_schemes
 @pytest.mark.parametrize("width", [390, 1440])
 def test_it_fits_and_hinders_nobody(width: int, axe: str, show: Callable) -> None:
     assert_fits_and_is_accessible(show(figure(), width=width), width, axe)

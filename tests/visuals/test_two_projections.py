@@ -11,7 +11,7 @@ import torch
 import traitlets
 from playwright.sync_api import Locator, Page, expect
 from torch.nn import functional as F
-from visuals.driving import assert_fits_and_is_accessible, place, slide
+from visuals.driving import assert_fits_and_is_accessible, in_both_schemes, place, slide
 
 from attncourse.attention import attention_weights, dot_affinity
 from attncourse.visuals.explorers import TwoProjections
@@ -349,6 +349,7 @@ def test_buttons_turn_the_queries_to_the_keys_and_a_third_ahead_and_reset_undoes
 
 
 @pytest.mark.browser
+@in_both_schemes
 @pytest.mark.parametrize("width", [390, 1440])
 def test_nothing_overflows_is_too_small_or_hinders_access(
     width: int, axe: str, show: Callable

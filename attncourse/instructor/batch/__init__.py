@@ -8,6 +8,7 @@ goes through one `writer` into autograded/ and the gradebook, and last of all in
 
 import sys
 
-# jsonschema, which nbformat brings along, builds a grammar of international web addresses as soon
-# as it finds this package: 0.7 s in every process, for a format that no notebook's schema has.
+# Where the versions are not those of constraints.txt: jsonschema, which nbformat brings along,
+# builds a grammar of international web addresses as soon as it finds this package, a second or two
+# in every process, for a format that no notebook's schema has.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]

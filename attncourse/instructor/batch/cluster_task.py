@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
 # Dask's own: unlike the standard library's, it lets a process end while a submission is graded.
 _one_thread = ThreadPoolExecutor(1, thread_name_prefix="referee")
-_installed = functools.cache(
-    code_fingerprint
-)  # what this process has loaded, also if it is replaced
+# As loaded by this process, also if the files are replaced later.
+_installed = functools.cache(lambda: code_fingerprint(__name__))
 _nursery: Nursery | None = None
 
 
@@ -43,7 +42,7 @@ def packed(
 
     Args:
         seeds: by item, what this student's cases are drawn from.
-        installed: what `code_fingerprint` says where the submission comes from.
+        installed: what `code_fingerprint` says of this module where the submission comes from.
     """
     return zlib.compress(pickle.dumps((handed_in, settings, seeds, installed)))
 

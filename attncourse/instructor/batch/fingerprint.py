@@ -13,13 +13,17 @@ from attncourse.instructor.course.secret import course_seed
 _CODE = ("attncourse.instructor.batch.records", "attncourse.instructor.referee.nursery")
 
 
-def code_fingerprint() -> str:
-    """A digest of the code that grades and of what it is built on, as installed here."""
-    files = [(PACKAGE, file) for file in used_files(_CODE)]
+def code_fingerprint(*also: str) -> str:
+    """A digest of the code that grades and of what it is built on, as installed here.
+
+    Args:
+        also: further modules that it shall cover, with what they are built on.
+    """
+    files = [(PACKAGE, file) for file in used_files((*_CODE, *also))]
     return digest(files, metadata.version("torch"))
 
 
 def version(root: Path) -> str:
-    """A digest of the code that grades, of what they are built on, and of the course's secret."""
+    """A digest of the code that grades, of what it is built on, and of the course's secret."""
     decisive = (code_fingerprint(), course_seed(root)("", ""))
     return hashlib.sha256(repr(decisive).encode()).hexdigest()

@@ -59,7 +59,9 @@ class Batch:
 
 
 def grade_problem_set(course: Course, name: str, backend: Backend) -> Batch:
-    """Grade every submission of a problem set that is new or changed, or whose item changed.
+    """Grade every submission of a problem set that is new or changed.
+
+    All of them are graded again if what grades them has changed.
 
     A submission whose grading failed is tried again too.
 
@@ -108,7 +110,7 @@ def _written(
     except Exception as error:
         if ends_the_batch(error):
             raise
-        why = f"What it gave cannot be written down: {printable(in_short(error))}."
+        why = f"Its result cannot be recorded: {printable(in_short(error))}."
     try:
         graded = failed(submission, settings, why)
         return writer.write(graded, submission.folder, sandboxed=settings.sandboxed)
@@ -116,7 +118,7 @@ def _written(
         if ends_the_batch(error):
             raise
         raise GradeError(
-            f"nothing can be written down of the submission of {submission.student}: "
+            f"nothing can be recorded for the submission of {submission.student}: "
             f"{printable(in_short(error))}. Move it elsewhere, and the same command grades the "
             "others"
         ) from None
@@ -143,7 +145,7 @@ def _locked(root: Path, name: str) -> Iterator[None]:
         folder.mkdir(exist_ok=True)
         lock = open(folder / f"{name}.lock", "w")  # noqa: SIM115 - it is closed below
     except OSError as error:
-        raise GradeError(f"what is known of {name} cannot be kept in {folder}: {error}") from None
+        raise GradeError(f"the records of {name} cannot be kept in {folder}: {error}") from None
     with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,6 +14,7 @@ from statistics import mean, median
 from attncourse.instructor.batch.grading import FAILED
 from attncourse.instructor.batch.records import Record, write_safely
 from attncourse.instructor.batch.running import Batch
+from attncourse.instructor.course.submissions import printable
 from attncourse.palette import REPORT_BAR
 
 _BINS = 10
@@ -65,7 +66,7 @@ class Summary:
         self._batch = batch
         self._scores = [record.score for record in batch.records]
         self.remarks = [
-            replace(remark, reason=_printable(remark.reason)) for remark in _remarks(batch)
+            replace(remark, reason=_in_one_line(remark.reason)) for remark in _remarks(batch)
         ]
         self.items = sorted(_items(batch.records), key=lambda item: -item.missed)
 
@@ -229,10 +230,8 @@ def _remarks(batch: Batch) -> Iterator[Remark]:
         yield Remark(name, "misnamed", "The folder's name cannot be a student's in the gradebook.")
 
 
-def _printable(text: str) -> str:
-    """In one line, without what a terminal would obey: a file's name may be in a reason."""
-    line = " ".join(text.split())
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+def _in_one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
 
 
 def _cut(text: str) -> str:

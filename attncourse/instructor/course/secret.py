@@ -23,7 +23,7 @@ class SecretError(Exception):
 
 
 def course_seed(root: Path) -> Callable[[str, str], str]:
-    """A function of student and item that gives the seed of this item's cases, for `judged`.
+    """A function of student and item: the seed of this item's cases, for `grade_notebook`.
 
     Args:
         root: the course. The secret is kept there in `.referee-secret`, readable to the owner

@@ -12,7 +12,6 @@ import struct
 from pathlib import Path
 
 from attncourse.instructor.limits import (
-    CPU_SECONDS,
     FILE_BYTES,
     FILES,
     OPEN_FILES,
@@ -87,7 +86,7 @@ def confine(limits: Limits) -> None:
     Path("/proc/self/oom_score_adj").write_text("1000")
     for what, limit in (
         (resource.RLIMIT_AS, limits.address_space),
-        (resource.RLIMIT_CPU, CPU_SECONDS),
+        (resource.RLIMIT_CPU, limits.cpu_seconds),
         (resource.RLIMIT_NPROC, limits.processes),
         (resource.RLIMIT_FSIZE, FILE_BYTES),
         (resource.RLIMIT_NOFILE, OPEN_FILES),

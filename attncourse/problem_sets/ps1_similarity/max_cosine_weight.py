@@ -42,7 +42,7 @@ class MaxCosineWeight:
         wrong(
             "the temperature outside the exponent",
             lambda n, temperature=1.0: 1 / (1 + (n - 1) * math.exp(-2) / temperature),
-            "The temperature belongs into the exponent: the scores are divided by τ before exp().",
+            "The temperature belongs in the exponent: the scores are divided by τ before exp().",
             variants=[
                 lambda n, temperature=1.0: 1 / (1 + (n - 1) * math.exp(-2)) / temperature,
                 lambda n, temperature=1.0: 1 / (1 + (n - 1) * math.exp(-2) * temperature),

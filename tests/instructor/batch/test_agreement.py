@@ -131,8 +131,10 @@ def test_one_setting_limits_the_memory_in_both(course, tmp_path, setting, told):
     if setting:
         with (course.folder / "nbgrader_config.py").open("a") as file:
             file.write(f"c.Referee.memory = {setting}\n")
-    holds = "import time\nheld = torch.ones(1 << 29)  # 2 GiB\ntime.sleep(1)"
-    course.hand_in("large", {**HALF_RIGHT, "cosine_affinity": holds + HALF_RIGHT["cosine_affinity"]})
+    holds = "import time\nheld = torch.ones(350_000_000)  # 1.3 GiB\ntime.sleep(1)"
+    course.hand_in(
+        "large", {**HALF_RIGHT, "cosine_affinity": holds + HALF_RIGHT["cosine_affinity"]}
+    )
     for graded, _ in in_both_ways(course, tmp_path):
         earned = 0.0 if told else HALF_RIGHT_SCORES["cosine_affinity_check"]
         assert graded.scores("large")["cosine_affinity_check"] == earned

@@ -15,7 +15,7 @@ from instructor.batch.dask_cluster import DaskCluster, grading_process
 from attncourse.cli import main
 from attncourse.instructor.course.secret import course_seed
 
-STUDENTS = 9
+STUDENTS = 6
 
 
 @pytest.fixture(scope="module")
@@ -222,10 +222,11 @@ def test_a_worker_that_cannot_confine_students_code_is_refused(course, cluster):
     refused(course, "--scheduler", cluster.address, words=words)
 
 
-def test_a_worker_with_other_graders_is_refused(course, cluster, tmp_path):
+@pytest.mark.parametrize("changed", ["attention.py", "instructor/batch/cluster_task.py"])
+def test_a_worker_with_another_version_is_refused(course, cluster, tmp_path, changed):
     other = tmp_path / "other"
     shutil.copytree(ROOT / "attncourse", other / "attncourse")
-    with (other / "attncourse" / "attention.py").open("a") as file:
+    with (other / "attncourse" / changed).open("a") as file:
         file.write("# changed\n")
     cluster.start_worker(PYTHONPATH=str(other))
     words = ["the Dask worker at tcp://127.0.0.1:", "another version of attncourse"]

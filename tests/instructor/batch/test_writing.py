@@ -71,7 +71,7 @@ def test_of_whom_nothing_can_be_written_at_all_is_named(ada, monkeypatch):
         raise RuntimeError("\x1b[2J")
 
     monkeypatch.setattr(Writer, "write", write)
-    with pytest.raises(GradeError, match="of the submission of ada: RuntimeError") as error:
+    with pytest.raises(GradeError, match="for the submission of ada: RuntimeError") as error:
         graded(ada)
     assert str(error.value).isprintable()
 

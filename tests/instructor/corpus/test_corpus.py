@@ -148,6 +148,7 @@ def test_the_decoys_would_be_worth_full_marks_to_whoever_reaches_them(
     course: Path, secret_in_the_environment: None
 ) -> None:
     """The thefts are no blanks: outside of a sandbox each brings home a right answer."""
+    assert {entry.name for entry in ENTRIES} >= WORTH_FULL_MARKS
     x = torch.tensor([[3.0, 4.0], [0.0, 2.0]])
     for entry in ENTRIES:
         if entry.name in WORTH_FULL_MARKS:

@@ -96,7 +96,7 @@ answers = st.dictionaries(
 )
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(ITEMS), answers)
 def test_no_answer_stops_the_judge(item_id: str, answer: dict[str, Any]) -> None:
     verdict = verdict_on(item_id, answer)
@@ -106,7 +106,7 @@ def test_no_answer_stops_the_judge(item_id: str, answer: dict[str, Any]) -> None
     verdict._repr_html_().encode()
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(ITEMS), values, values, st.booleans())
 def test_nor_does_one_that_is_right_in_part(
     item_id: str, value: Any, gradients: Any, honest_inputs: bool
