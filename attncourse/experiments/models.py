@@ -62,11 +62,16 @@ def head_sizes(mode: Mode, settings: Settings) -> tuple[int, int]:
     d_k = settings.d_k
     if mode in ("cosine", "raw"):
         return (settings.d_model // settings.num_heads,) * 2
-    if not settings.match_parameters or mode == "separate":
+    if not settings.match_parameters:
         return d_k, d_k
-    if mode == "tied_qk":
-        return 2 * d_k, d_k
-    return (2 * d_k,) * 2 if mode == "shared" else (round(4 / 3 * d_k),) * 2
+    wider = round(4 / 3 * d_k)
+    matched = {
+        "separate": (d_k, d_k),
+        "tied_qk": (2 * d_k, d_k),
+        "tied_kv": (wider, wider),
+        "shared": (2 * d_k, 2 * d_k),
+    }
+    return matched[mode]
 
 
 def make_attention(mode: Mode, settings: Settings, *, mask_diagonal: bool) -> nn.Module:
