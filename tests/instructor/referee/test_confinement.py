@@ -417,11 +417,11 @@ def test_sixty_busy_processes_take_no_time_from_a_neighbour(
     work = """
         import time
         start = time.process_time()
-        while time.process_time() < start + 0.5:
+        while time.process_time() < start + 1:
             pass
         print("done")
     """
-    assert said(other, work, 5) == "done"
+    assert said(other, work, 20) == "done"
 
 
 def test_a_worker_keeps_to_one_core_and_so_does_all_that_it_starts(worker: Worker) -> None:
