@@ -117,7 +117,7 @@ def _grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     command.add_argument(
         "--unsandboxed",
         action="store_true",
-        help=("run students' code with your own rights; only on a machine that is thrown away"),
+        help="run students' code with your own rights; only on a machine that is thrown away",
     )
 
     def run(options: argparse.Namespace) -> int:

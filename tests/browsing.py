@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
+import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, Response, WebError
 
 Scheme = Literal["light", "dark"]
 OpenPage = Callable[..., Page]
+in_both_schemes = pytest.mark.parametrize("scheme", get_args(Scheme))
 
 # Nothing but this machine has an address. To refuse requests by Playwright's `route` would turn the
 # browser's cache off and ask Python about every file of every page.

@@ -1,8 +1,8 @@
 """The limits on a student's work: what a worker may use up, and what is kept of what it makes.
 
 Those of time, memory, processes and disk are the course's to set, in `nbgrader_config.py`:
-`c.Referee.memory = 8`. The others only keep a broken or hostile submission
-from being a burden. What a verdict shows is cut in `checking`, which knows of no instructor.
+`c.Referee.memory = 8`. The others only keep a broken or hostile submission from being a burden.
+What a verdict shows is cut in `checking`, which knows of no instructor.
 """
 
 from __future__ import annotations

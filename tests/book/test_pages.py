@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from browsing import in_both_schemes
 from bs4 import BeautifulSoup
 from conftest import ROOT
 from sphinx_external_toc.parsing import parse_toc_yaml
@@ -29,7 +30,6 @@ AXE = ROOT / ".build" / "assets" / "node_modules" / "axe-core" / "axe.min.js"
 MEGABYTE = 1_000_000
 
 every_page = pytest.mark.parametrize("where", PAGES)
-both_schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
 
 
 @cache
@@ -60,7 +60,7 @@ def violations(page):
 
 @pytest.mark.browser
 @every_page
-@both_schemes
+@in_both_schemes
 def test_a_page_opens_whole_in_light_and_dark(look_at, where, scheme):
     page = look_at(where, scheme)  # fails at its end for any fault in console or network
     settle(page)
@@ -72,7 +72,7 @@ def test_a_page_opens_whole_in_light_and_dark(look_at, where, scheme):
 
 @pytest.mark.browser
 @every_page
-@both_schemes
+@in_both_schemes
 @pytest.mark.parametrize("width", [1440, 390])
 def test_axe_finds_no_violation(look_at, where, scheme, width):
     page = look_at(where, scheme, width)

@@ -6,8 +6,6 @@ import pytest
 import torch
 from playwright.sync_api import Locator, Page
 
-in_both_schemes = pytest.mark.parametrize("scheme", ["light", "dark"])
-
 
 def number(page: Page | Locator, selector: str) -> float:
     """The exact number behind a read-out, which says the same in three digits."""

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 import traitlets
+from browsing import in_both_schemes
 from playwright.sync_api import Locator, expect
-from visuals.driving import assert_fits_and_is_accessible, in_both_schemes, place, slide
+from visuals.driving import assert_fits_and_is_accessible, place, slide
 
 from attncourse.attention import attention_weights
 from attncourse.circuits import symmetry

@@ -18,9 +18,10 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from browsing import in_both_schemes
 from playwright.sync_api import Browser, Locator, Page, expect
 from torch.nn import functional as F
-from visuals.driving import assert_fits_and_is_accessible, in_both_schemes, number, place, slide
+from visuals.driving import assert_fits_and_is_accessible, number, place, slide
 
 from attncourse import palette
 from attncourse.attention import attention_weights, cosine_affinity, dot_affinity

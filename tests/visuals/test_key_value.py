@@ -8,11 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from browsing import in_both_schemes
 from hypothesis import given
 from hypothesis import strategies as st
 from playwright.sync_api import Locator, Page, expect
 from torch import Tensor
-from visuals.driving import assert_fits_and_is_accessible, in_both_schemes, number, place, slide
+from visuals.driving import assert_fits_and_is_accessible, number, place, slide
 
 from attncourse.attention import attend
 from attncourse.visuals.explorers import KeyValue

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from browsing import in_both_schemes
 from playwright.sync_api import Locator, Page, expect
-from visuals.driving import assert_fits_and_is_accessible, in_both_schemes, number, place, slide
+from visuals.driving import assert_fits_and_is_accessible, number, place, slide
 
 from attncourse.attention import attention_weights, cosine_affinity, dot_affinity
 from attncourse.visuals.explorers import OneProjection

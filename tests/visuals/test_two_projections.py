@@ -9,9 +9,10 @@ from collections.abc import Callable
 import pytest
 import torch
 import traitlets
+from browsing import in_both_schemes
 from playwright.sync_api import Locator, Page, expect
 from torch.nn import functional as F
-from visuals.driving import assert_fits_and_is_accessible, in_both_schemes, place, slide
+from visuals.driving import assert_fits_and_is_accessible, place, slide
 
 from attncourse.attention import attention_weights, dot_affinity
 from attncourse.visuals.explorers import TwoProjections

@@ -61,9 +61,8 @@ class Batch:
 def grade_problem_set(course: Course, name: str, backend: Backend) -> Batch:
     """Grade every submission of a problem set that is new or changed.
 
-    All of them are graded again if what grades them has changed.
-
-    A submission whose grading failed is tried again too.
+    All of them are graded again if what grades them has changed. A submission whose grading failed
+    is tried again too.
 
     Raises:
         GradeError: nothing can be graded; the message says why and what to do.
