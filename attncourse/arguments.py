@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def type_name(value: object) -> str:
@@ -28,13 +28,21 @@ def check_float_tensor(name: str, x: object, shape: str, *, minimum_dimensions: 
         raise ValueError(f"{name} must have shape {shape}, got {shape_of(x)}")
 
 
-def all_finite(*tensors: Tensor) -> bool:
-    """Whether the tensors are free of NaN and infinities, in one cheap pass where they are."""
-    if torch.compiler.is_compiling():  # the answer decides about an error, not about a result
-        return True
+def known_finite(*tensors: Tensor) -> bool | None:
+    """Whether the tensors are free of NaN and infinities, in one cheap pass where they are.
+
+    None where nobody looks: on a device other than the CPU, which every look at a number would
+    make the program wait for; on the meta device, which has no numbers; within
+    ``torch.compile``, ``torch.vmap`` and a CUDA graph, where there are none yet.
+    """
+    if torch.compiler.is_compiling() or any(x.device.type != "cpu" for x in tensors):
+        return None
     # A finite sum has finite terms. An infinite one may still have: the sum can overflow.
     total = sum(x.detach().sum() for x in tensors)
-    return math.isfinite(total) or all(bool(x.isfinite().all()) for x in tensors)
+    try:
+        return math.isfinite(total) or all(bool(x.isfinite().all()) for x in tensors)
+    except RuntimeError:  # torch's answer to whoever reads a number within vmap
+        return None
 
 
 def check_features(name: str, x: Tensor, shape: str = "[..., T, D]") -> None:
@@ -43,7 +51,7 @@ def check_features(name: str, x: Tensor, shape: str = "[..., T, D]") -> None:
 
 
 def check_finite(name: str, x: Tensor) -> None:
-    if not all_finite(x):
+    if known_finite(x) is False:
         raise ValueError(f"{name} must not contain NaN or infinite values; {count_bad(x)}")
 
 
@@ -63,6 +71,27 @@ def check_same_kind(name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:
             f"{name_a} and {name_b} must be on the same device; "
             f"{name_a} is on {a.device}, {name_b} on {b.device}"
         )
+
+
+def autocasts(x: Tensor) -> bool:
+    """Whether ``torch.autocast`` chooses the dtype of products on the device of ``x``."""
+    device = x.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
+def own_weight(layer: nn.Module) -> Tensor | None:
+    """The weight of a linear map of torch's own; None of what was put in its place.
+
+    LoRA, a quantised layer or a parametrisation knows itself what it takes, and its weight may be
+    packed, a method, or computed anew each time that it is asked for.
+    """
+    return layer.weight if type(layer) is nn.Linear or type(layer) is nn.Conv2d else None
+
+
+def check_like_weight(name: str, x: Tensor, weight: Tensor | None) -> None:
+    """That ``x`` has the dtype of a weight, unless autocast sees to that, and its device."""
+    if weight is not None and not autocasts(x):
+        check_same_kind(name, x, "the layer's weight", weight)
 
 
 def broadcast(*shapes: Sequence[int]) -> tuple[int, ...]:

@@ -11,6 +11,10 @@ Shapes, once for the whole file; ``...`` stands for any leading batch dimensions
 ``mask``              boolean, broadcasts to ``[..., T_q, T_k]``; True = may attend
 ====================  ==========================================================
 
+NaN and infinite values are refused on the CPU alone. To look at a number on a GPU is to wait for
+all that was asked of it before, in every layer of a network; so there, and within ``torch.vmap``
+and ``torch.compile``, they become what torch's own functions make of them.
+
 Source of the formula: Vaswani et al. 2017, "Attention Is All You Need", section 3.2
 (arXiv 1706.03762). Why the projections may or may not be tied: the book's part "The projections".
 """
@@ -18,22 +22,25 @@ Source of the formula: Vaswani et al. 2017, "Attention Is All You Need", section
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple, overload
 
 import torch
 from torch import Tensor, nn
 
 from attncourse.arguments import (
-    all_finite,
+    autocasts,
     broadcast,
     check_features,
     check_finite,
     check_float_tensor,
     check_leading,
+    check_like_weight,
     check_same_kind,
     check_size,
     count_bad,
+    known_finite,
+    own_weight,
     shape_of,
     type_name,
 )
@@ -119,8 +126,8 @@ def attention_weights(scores: Tensor, mask: Tensor | None = None) -> Tensor:
         ValueError: ``scores`` has NaN or ``+inf``, or ``mask`` does not broadcast to it.
     """
     check_float_tensor("scores", scores, "[..., T_k]", minimum_dimensions=1)
-    finite = all_finite(scores)
-    if not finite and bool((scores.isnan() | scores.isposinf()).any()):
+    finite = known_finite(scores)
+    if finite is False and bool((scores.isnan() | scores.isposinf()).any()):
         bad = count_bad(scores.masked_fill(scores.isneginf(), 0))
         raise ValueError(f"scores must not contain NaN or +inf; {bad}")
     if mask is not None:
@@ -135,10 +142,10 @@ def _weights(scores: Tensor, mask: Tensor | None, *, may_have_minus_inf: bool = 
         mask = allowed if mask is None else mask & allowed
     if mask is None:
         return scores.softmax(-1)
-    # softmax of a row of -inf is NaN, forwards and backwards: let such a row see everything,
+    # softmax of a row of -inf is NaN, forwards and backwards: give such a row zeros for scores,
     # then wipe it, so that neither its weights nor its gradient exist.
     sees_nothing = ~mask.any(-1, keepdim=True)
-    weights = scores.masked_fill(~(mask | sees_nothing), -torch.inf).softmax(-1)
+    weights = scores.masked_fill(~mask, -torch.inf).masked_fill_(sees_nothing, 0).softmax(-1)
     return weights.masked_fill(sees_nothing, 0)
 
 
@@ -205,12 +212,28 @@ def attend(
 
     Source: Vaswani et al. 2017, section 3.2.1, equation 1.
     """
+    query, key, value = _one_dtype(query, key, value)
     _check_attend(query, key, value, mask, scale)
     if scale is None:
         scale = _default_scale(query)
     if return_weights:
         return _attend_with_weights(query, key, value, mask, scale)
     return fused_attention(query, key, value, mask, scale)
+
+
+def _one_dtype(*tensors: Tensor) -> Iterable[Tensor]:
+    """Within autocast, which leaves some of them in float32, all in the dtype that it computes in.
+
+    Elsewhere, and where there is nothing to do, as they are: what does not fit is refused later.
+    """
+    if not all(isinstance(x, Tensor) and x.is_floating_point() for x in tensors):
+        return tensors
+    device = tensors[0].device.type
+    dtypes = {x.dtype for x in tensors}
+    # Like autocast itself, which does not touch numbers of double precision.
+    if len(dtypes) == 1 or torch.float64 in dtypes or not autocasts(tensors[0]):
+        return tensors
+    return (x.to(torch.get_autocast_dtype(device)) for x in tensors)
 
 
 def _default_scale(query: Tensor) -> float:
@@ -392,23 +415,34 @@ class SelfAttention(_MultiHead):
     def from_torch(cls, multihead_attention: nn.MultiheadAttention) -> SelfAttention:
         """The same layer as ``multihead_attention`` used on one sequence, weights copied.
 
-        For every ``x`` and mask the output equals ``multihead_attention(x, x, x)[0]``; note
+        For every ``x``, and every mask that leaves each token something to attend to, the output
+        equals ``multihead_attention(x, x, x)[0]``. To a token that has nothing left torch gives
+        NaN weights, or none in some of its faster paths, and this class always gives none. Note
         that torch's boolean ``attn_mask`` means the opposite of ours, True = may *not* attend.
 
         Args:
             multihead_attention: batch_first or not makes no difference to the weights.
 
         Raises:
-            TypeError: not an ``nn.MultiheadAttention``.
+            TypeError: not an ``nn.MultiheadAttention``, or a subclass that computes otherwise.
             ValueError: it has what this class has not: dropout, key or value features of
-                another size, extra bias tokens or an extra zero token.
+                another size, extra bias tokens, an extra zero token, a bias on one side alone.
         """
         mha = multihead_attention
         if not isinstance(mha, nn.MultiheadAttention):
             raise TypeError(
                 f"multihead_attention must be a torch.nn.MultiheadAttention, got {type_name(mha)}"
             )
+        if type(mha).forward is not nn.MultiheadAttention.forward:  # torch's quantisable one, say
+            raise TypeError(
+                f"multihead_attention is a {type_name(mha)}, a subclass of "
+                f"torch.nn.MultiheadAttention with a forward of its own, whose weights may lie or "
+                f"mean otherwise; convert it to a plain torch.nn.MultiheadAttention first"
+            )
+        biases = {"in_proj": mha.in_proj_bias, "out_proj": mha.out_proj.bias}
+        with_bias = [name for name, bias in biases.items() if bias is not None]
         for unsupported, setting in (
+            (len(with_bias) == 1, f"a bias in {' and '.join(with_bias)} alone"),
             (mha.dropout != 0, f"dropout={mha.dropout}"),
             (not mha._qkv_same_embed_dim, f"kdim={mha.kdim}, vdim={mha.vdim}"),
             (mha.bias_k is not None, "add_bias_kv=True"),
@@ -417,9 +451,10 @@ class SelfAttention(_MultiHead):
             if unsupported:
                 raise ValueError(
                     f"multihead_attention has {setting}, which SelfAttention cannot reproduce; "
-                    f"it takes dropout=0, kdim = vdim = embed_dim, no extra tokens"
+                    f"it takes dropout=0, kdim = vdim = embed_dim, no extra tokens, and a bias in "
+                    f"both projections or in neither"
                 )
-        bias = mha.in_proj_bias is not None
+        bias = bool(with_bias)
         layer = cls(mha.embed_dim, num_heads=mha.num_heads, bias=bias).to(mha.in_proj_weight)
         out_proj = layer.out_proj
         assert isinstance(out_proj, nn.Linear)
@@ -448,11 +483,13 @@ class SelfAttention(_MultiHead):
 
     @property
     def _in_weight(self) -> Tensor:
-        return self._identity if self.projections == "raw" else self.in_proj.weight
+        return self._identity if self.projections == "raw" else _weight_of("in_proj", self.in_proj)
 
     @property
     def _out_weight(self) -> Tensor:
-        return self.out_proj.weight if isinstance(self.out_proj, nn.Linear) else self._identity
+        if self.projections == "raw":
+            return self._identity
+        return _weight_of("out_proj", self.out_proj)
 
     @property
     def W_q(self) -> Tensor:
@@ -492,12 +529,13 @@ class SelfAttention(_MultiHead):
         Raises:
             TypeError, ValueError: as :func:`attend`; or ``x`` has not d_model features.
         """
-        _check_tokens("x", x, "d_model", self.d_model, self._out_weight)
+        raw = self.projections == "raw"
+        weight = self._identity if raw else own_weight(self.in_proj)
+        _check_tokens("x", x, "d_model", self.d_model, weight)
         mask = self._mask_for_heads(mask, x, x.shape[-2])
         if self.mask_diagonal:
             others = ~torch.eye(x.shape[-2], dtype=torch.bool, device=x.device)
             mask = others if mask is None else mask & others
-        raw = self.projections == "raw"
         parts = [x] if raw else self.in_proj(x).split(self._rows, dim=-1)
         heads = self._query_key_value([self._split_heads(part) for part in parts])
         return self._attend(heads, mask, return_weights, self.out_proj)
@@ -565,22 +603,24 @@ class CrossAttention(_MultiHead):
     @property
     def W_q(self) -> Tensor:
         """Query projections ``[h, d_k, d_query]``, a view of the parameter."""
-        return self._weight_per_head(self.query_proj.weight)
+        return self._weight_per_head(_weight_of("query_proj", self.query_proj))
 
     @property
     def W_k(self) -> Tensor:
         """Key projections ``[h, d_k, d_context]``, a view of the parameter."""
-        return self._weight_per_head(self.context_proj.weight.split(self._rows)[0])
+        weight = _weight_of("context_proj", self.context_proj)
+        return self._weight_per_head(weight.split(self._rows)[0])
 
     @property
     def W_v(self) -> Tensor:
         """Value projections ``[h, d_v, d_context]``, a view of the parameter."""
-        return self._weight_per_head(self.context_proj.weight.split(self._rows)[1])
+        weight = _weight_of("context_proj", self.context_proj)
+        return self._weight_per_head(weight.split(self._rows)[1])
 
     @property
     def W_o(self) -> Tensor:
         """Output projections ``[h, d_query, d_v]``, a view of the parameter."""
-        return self._output_weight_per_head(self.out_proj.weight)
+        return self._output_weight_per_head(_weight_of("out_proj", self.out_proj))
 
     def forward(
         self,
@@ -605,8 +645,9 @@ class CrossAttention(_MultiHead):
         Raises:
             TypeError, ValueError: as :func:`attend`; or features or leading dimensions differ.
         """
-        _check_tokens("x", x, "d_query", self.d_query, self.out_proj.weight)
-        _check_tokens("context", context, "d_context", self.d_context, self.out_proj.weight)
+        _check_tokens("x", x, "d_query", self.d_query, own_weight(self.query_proj))
+        weight = own_weight(self.context_proj)
+        _check_tokens("context", context, "d_context", self.d_context, weight)
         if x.shape[:-2] != context.shape[:-2]:
             raise ValueError(
                 f"x and context must have the same leading dimensions; "
@@ -623,6 +664,17 @@ class CrossAttention(_MultiHead):
             f"d_query={self.d_query}, d_context={self.d_context}, "
             f"num_heads={self.num_heads}, d_k={self.d_k}, d_v={self.d_v}"
         )
+
+
+def _weight_of(name: str, layer: nn.Module) -> Tensor:
+    """The matrix of a projection, or that which stands in the layer put in its place."""
+    weight = getattr(layer, "weight", None)
+    if not isinstance(weight, Tensor):
+        raise TypeError(
+            f"{name} is now a {type_name(layer)}, which has no weight that could be shown as the "
+            f"matrices of the heads"
+        )
+    return weight
 
 
 # ---------------------------------------------------------------- checks of arguments
@@ -648,7 +700,7 @@ def _check_attend(
         )
     leading = check_leading(query=query, key=key, value=value)
     # The fused kernel may answer NaN in a query with zeros, so the output would not tell.
-    if not all_finite(query, key, value):
+    if known_finite(query, key, value) is False:
         for name, x in arguments:
             check_finite(name, x)
     if mask is not None:
@@ -678,15 +730,14 @@ def _check_mask(mask: object, shape: Sequence[int], meaning: str, like: Tensor) 
         )
 
 
-def _check_tokens(name: str, x: Tensor, size_name: str, size: int, weight: Tensor) -> None:
+def _check_tokens(name: str, x: Tensor, size_name: str, size: int, weight: Tensor | None) -> None:
     check_features(name, x)
     if x.shape[-1] != size:
         raise ValueError(
             f"{name} must have {size_name} = {size} features in its last dimension, "
             f"got {shape_of(x)}"
         )
-    if not torch.is_autocast_enabled(x.device.type):  # there, the layer may be given another dtype
-        check_same_kind(name, x, "the layer's weight", weight)
+    check_like_weight(name, x, weight)
 
 
 def _check_raw(d_model: int, num_heads: int, d_k: int, d_v: int, bias: bool) -> None:

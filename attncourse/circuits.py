@@ -40,6 +40,7 @@ from attncourse.arguments import (
     check_leading,
     check_same_kind,
     check_size,
+    known_finite,
     shape_of,
 )
 from attncourse.device import one_thread
@@ -102,7 +103,7 @@ def regauge(W_q: Tensor, W_k: Tensor, A: Tensor) -> tuple[Tensor, Tensor]:
         raise ValueError(f"A must have shape [..., d_k, d_k], d_k = {d_k}; got {shape_of(A)}")
     check_leading(W_q=W_q, W_k=W_k, A=A)
     W_q, W_k, A = map(_precise, (W_q, W_k, A))
-    if bool((torch.linalg.matrix_rank(A.detach()) < d_k).any()):
+    if known_finite(A) and bool((torch.linalg.matrix_rank(A.detach()) < d_k).any()):
         raise ValueError("A must be invertible, and its rank is less than d_k")
     return (A @ W_q).to(dtype), torch.linalg.solve(A.mT, W_k).to(dtype)
 
@@ -273,8 +274,8 @@ def subspace_overlap(W_a: Tensor, W_b: Tensor) -> Tensor:
 
     def of_one(W_a: Tensor, W_b: Tensor) -> Tensor:
         A, B = _row_bases(W_a, W_b)
-        angles = min(A.shape[1], B.shape[1])
-        return ((A.mT @ B).square().sum() / max(angles, 1)).clamp_max(1)
+        angles = torch.minimum(_rank(A), _rank(B))
+        return ((A.mT @ B).square().sum() / angles.clamp_min(1)).clamp_max(1)
 
     return _statistic(of_one, W_a, W_b)
 
@@ -298,10 +299,10 @@ def principal_angles(W_a: Tensor, W_b: Tensor) -> Tensor:
     def of_one(W_a: Tensor, W_b: Tensor) -> Tensor:
         A, B = _row_bases(W_a, W_b)
         for name, W, basis in (("W_a", W_a, A), ("W_b", W_b, B)):
-            if basis.shape[1] < len(W):
+            if known_finite(basis) and bool(_rank(basis) < len(W)):
                 raise ValueError(
                     f"the rows of {name} must be linearly independent, "
-                    f"and {len(W)} rows have rank {basis.shape[1]}"
+                    f"and {len(W)} rows have rank {int(_rank(basis))}"
                 )
         if A.shape[1] < B.shape[1]:
             A, B = B, A
@@ -353,20 +354,23 @@ def _of_each_head(of_one: Callable[..., Tensor], *weights: Tensor) -> Tensor:
     def of_head(head: tuple[int, ...]) -> Tensor:
         return of_one(*(_precise(W[head]) for W in weights))
 
-    values = _map(of_head, list(itertools.product(*map(range, leading))))
+    # A transform such as vmap holds for the thread that is in it, and a GPU has threads of its own.
+    on_the_cpu = known_finite(*weights) is not None
+    heads = list(itertools.product(*map(range, leading)))
+    values = _map(of_head, heads, in_threads=on_the_cpu)
     return torch.stack(values).reshape(leading + values[0].shape)
 
 
 def _map(
-    of_head: Callable[[tuple[int, ...]], Tensor], heads: list[tuple[int, ...]]
+    of_head: Callable[[tuple[int, ...]], Tensor], heads: list[tuple[int, ...]], *, in_threads: bool
 ) -> list[Tensor]:
-    """One thread for each of several heads.
+    """One thread for each of several heads, where they are computed on the CPU.
 
     All threads on one head are no faster than one: its matrices are too small to be shared out,
     and where other programs run too, the threads wait for one another most of the time.
     """
     threads = torch.get_num_threads()
-    if threads == 1 or len(heads) == 1:
+    if threads == 1 or len(heads) == 1 or not in_threads:
         return [of_head(head) for head in heads]
     with one_thread(), ThreadPoolExecutor(threads) as pool:
         return list(pool.map(of_head, heads))
@@ -398,17 +402,25 @@ def _triangular(W: Tensor) -> Tensor:
 
 
 def _row_bases(W_a: Tensor, W_b: Tensor) -> tuple[Tensor, Tensor]:
-    """Orthonormal bases ``[·, rank]`` of both row spaces, in coordinates that they share."""
+    """Bases of both row spaces, as :func:`_row_basis`, in coordinates that they share."""
     a, b = _triangular(torch.cat([W_a, W_b])).split([len(W_a), len(W_b)])
     return _row_basis(a), _row_basis(b)
 
 
 def _row_basis(W: Tensor) -> Tensor:
-    """An orthonormal basis of the row space of W, ``[columns, rank]``."""
+    """An orthonormal basis of the row space of W, ``[columns, min(W.shape)]``.
+
+    As many of its columns as the rank of W lacks are zeros: a shape must not depend on numbers.
+    """
     _, S, Vh = torch.linalg.svd(W, full_matrices=False)
     # Not d_model: at 4,096 features a row a thousandth as long as the others would not count.
     smallest = 8 * len(W) * torch.finfo(S.dtype).eps * S.amax()
-    return Vh[smallest < S].mT
+    return Vh.masked_fill((smallest >= S).unsqueeze(-1), 0).mT
+
+
+def _rank(basis: Tensor) -> Tensor:
+    """How many columns of a basis are not zeros."""
+    return basis.any(0).sum()
 
 
 def _ratio(a: Tensor, b: Tensor) -> Tensor:

@@ -24,7 +24,14 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from attncourse.arguments import check_features, check_same_kind, check_size, shape_of, type_name
+from attncourse.arguments import (
+    check_features,
+    check_like_weight,
+    check_size,
+    own_weight,
+    shape_of,
+    type_name,
+)
 from attncourse.attention import Projections, SelfAttention, attend, cosine_affinity, dot_affinity
 
 NonLocalAffinity = Literal["embedded_gaussian", "gaussian", "dot_product"]
@@ -219,7 +226,7 @@ class NonLocalBlock(nn.Module):
             TypeError, ValueError: ``x`` is not a feature map of C channels, has no pixels, or is
                 not finite.
         """
-        _check_map(x, self.channels, self.g.weight)
+        _check_map(x, self.channels, own_weight(self.g))
         if self.affinity == "gaussian":
             y, weights = _softmax_attention(x, x, self.g(x), return_weights)
         elif self.affinity == "embedded_gaussian":
@@ -402,12 +409,12 @@ def _check_channels(x: Tensor, channels: int | None) -> None:
         )
 
 
-def _check_map(x: Tensor, channels: int | None, weight: Tensor) -> None:
+def _check_map(x: Tensor, channels: int | None, weight: Tensor | None) -> None:
     _check_channels(x, channels)
     if 0 in x.shape[2:]:
         raise ValueError(f"x must have at least one pixel, got {shape_of(x)} as [B, C, H, W]")
     check_features("x", x, "[B, C, H, W]")
-    check_same_kind("x", x, "the layer's weights", weight)
+    check_like_weight("x", x, weight)
 
 
 def _part(channels: int, divisor: int, otherwise: str) -> int:

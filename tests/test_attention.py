@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import math
 import re
+from functools import partial
 from typing import get_args
 from unittest import mock
 
@@ -647,6 +648,53 @@ def test_from_torch_copies_so_that_training_one_leaves_the_other_alone():
     assert original.in_proj_weight.abs().min() > 0
 
 
+class LowRankUpdate(nn.Module):
+    """A linear layer whose weight rests, and a trained product beside it, as LoRA puts there."""
+
+    def __init__(self, base):
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.down = nn.Linear(base.in_features, 2, bias=False, dtype=base.weight.dtype)
+        self.up = nn.Linear(2, base.out_features, bias=False, dtype=base.weight.dtype)
+
+    weight = property(lambda self: self.base.weight)
+
+    def forward(self, x):
+        return self.base(x) + self.up(self.down(x))
+
+
+def replaced(layer, name, by):
+    setattr(layer, name, by)
+    return layer
+
+
+PROJECTIONS = {
+    SelfAttention: ["in_proj", "out_proj"],
+    CrossAttention: ["query_proj", "context_proj", "out_proj"],
+}
+REPLACEABLE = [(kind, name) for kind, names in PROJECTIONS.items() for name in names]
+
+
+@pytest.mark.parametrize(("kind", "name"), REPLACEABLE)
+def test_what_is_put_in_the_place_of_a_projection_is_what_computes(kind, name):
+    make = partial(self_attention, "separate") if kind is SelfAttention else cross_attention
+    x, context = normal(0, 2, 5, 12), normal(1, 2, 7, 10)
+    arguments = (x,) if kind is SelfAttention else (x, context)
+    low_rank = LowRankUpdate(getattr(make(), name))
+    output = replaced(make(), name, low_rank)(*arguments)
+    output.square().sum().backward()
+    assert low_rank.up.weight.grad.abs().sum() > 0
+    merged = make()
+    with torch.no_grad():
+        getattr(merged, name).weight.add_(low_rank.up.weight @ low_rank.down.weight)
+    close(output, merged(*arguments))
+    for matrices in ("W_q", "W_k", "W_v", "W_o"):  # of the weight that rests
+        close(getattr(replaced(make(), name, low_rank), matrices), getattr(make(), matrices))
+    in_turn = replaced(make(), name, nn.Sequential(low_rank, nn.Identity()))
+    close(in_turn(*arguments), output)
+    close(in_turn(*arguments, return_weights=True)[0], output)
+
+
 def test_state_survives_saving_and_loading():
     layer, x = self_attention("tied_kv"), normal(0, 5, 12)
     other = SelfAttention(12, projections="tied_kv", num_heads=3, bias=True).double()
@@ -745,6 +793,12 @@ INF = torch.tensor([[0.0, torch.inf, 0.0, 0.0]])
 LAYER = SelfAttention(4, num_heads=2)
 CROSS = CrossAttention(4, 6)
 
+
+def mha(*, bias, out_bias):
+    layer = nn.MultiheadAttention(4, 2, bias=bias)
+    return replaced(layer, "out_proj", nn.Linear(4, 4, bias=out_bias))
+
+
 BAD_INPUT = {
     # each message names the argument, what it got and what it wants
     "list": (TypeError, lambda: cosine_affinity([[1.0]]), ["x", "list", "torch.Tensor"]),
@@ -807,6 +861,10 @@ BAD_INPUT = {
     "d_context": (ValueError, lambda: CrossAttention(4, 0), ["d_context", "0"]),
     "not torch's": (TypeError, lambda: SelfAttention.from_torch(nn.Linear(2, 2)), ["multihead_attention", "Linear"]),
     "dropout": (ValueError, lambda: SelfAttention.from_torch(nn.MultiheadAttention(4, 2, dropout=0.1)), ["dropout=0.1"]),
+    "bias in alone": (ValueError, lambda: SelfAttention.from_torch(mha(bias=True, out_bias=False)), ["a bias in in_proj alone", "both"]),
+    "bias out alone": (ValueError, lambda: SelfAttention.from_torch(mha(bias=False, out_bias=True)), ["a bias in out_proj alone", "both"]),
+    "a forward of its own": (TypeError, lambda: SelfAttention.from_torch(torch.ao.nn.quantizable.MultiheadAttention(4, 2)), ["quantizable", "plain"]),
+    "no weight": (TypeError, lambda: replaced(SelfAttention(4), "out_proj", nn.Sequential()).W_o, ["out_proj", "Sequential"]),
     "kdim": (ValueError, lambda: SelfAttention.from_torch(nn.MultiheadAttention(4, 2, kdim=3)), ["kdim=3"]),
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from attncourse.arguments import all_finite, count_bad
+from attncourse.arguments import count_bad, known_finite
 from attncourse.pretrained.sources import CONFIG, CheckpointError, Source
 
 
@@ -113,7 +113,7 @@ class Checkpoint:
                 f"{name} in {self.name} is stored as {tensor.dtype}: quantised weights mean "
                 "nothing without their scales; take the checkpoint that was not quantised"
             )
-        if not all_finite(tensor):
+        if known_finite(tensor) is False:
             raise CheckpointError(
                 f"{name} in {self._file_of[name]} has NaN or infinite values: {count_bad(tensor)}; "
                 "download the file again"

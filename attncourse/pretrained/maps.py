@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attncourse.arguments import check_features, check_same_kind, shape_of
+from attncourse.arguments import check_features, check_like_weight, shape_of
 from attncourse.attention import attention_weights
 from attncourse.pretrained.heads import LayerHeads
 
@@ -34,7 +34,7 @@ def attention_maps(layer: LayerHeads, x: Tensor, *, mask: Tensor | None = None) 
     Source: rotary positions: Su et al. 2021 (arXiv 2104.09864), section 3.4.2.
     """
     check_features("x", x, "[..., T, d_model]")
-    check_same_kind("x", x, "the layer's weights", layer.W_q)
+    check_like_weight("x", x, layer.W_q)
     T, d_model = x.shape[-2], layer.W_q.shape[-1]
     if x.shape[-1] != d_model:
         raise ValueError(

@@ -77,7 +77,7 @@ def test_an_unknown_kind_of_rotary_positions_is_named(llama_layer):
     ("x", "error", "message"),
     [
         (torch.randn(5, 19), ValueError, r"x must have d_model = 24 .* got \[5, 19\]"),
-        (torch.randn(5, 24).double(), TypeError, "x and the layer's weights .* same dtype"),
+        (torch.randn(5, 24).double(), TypeError, "x and the layer's weight .* same dtype"),
         (torch.full((5, 24), torch.nan), ValueError, "x must not contain NaN"),
     ],
 )
