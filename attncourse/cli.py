@@ -59,10 +59,12 @@ def _book(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def _release(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser(
         "release",
-        help="make the student's notebooks in exercises/ from solutions/",
+        help="make the student's notebooks in exercises/ from solutions/, and archives of them",
         description=(
             "Make the student's notebooks in exercises/ from the instructor's in solutions/, with "
-            "nbgrader's own converter. The gradebook is neither read nor written."
+            "nbgrader's own converter, and for each problem set handouts/PS.zip: the notebooks, "
+            "the package that checks the answers, and how to set it up. The gradebook is neither "
+            "read nor written."
         ),
     )
     command.add_argument(
@@ -73,13 +75,24 @@ def _release(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
 
     def run(options: argparse.Namespace) -> int:
+        from attncourse.instructor.course.handout import hand_out, is_repository
         from attncourse.instructor.course.release import ReleaseError, release
 
+        root = Path.cwd()
         print("attncourse release: converting with nbgrader …", file=sys.stderr, flush=True)
         try:
-            for notebook, changed in release(Path.cwd(), options.problem_sets):
-                state = "written" if changed else "unchanged"
-                print(f"{notebook.relative_to(Path.cwd())}: {state}", flush=True)
+            in_clone = is_repository(root)
+            # An archive only when every notebook has been converted.
+            for make in (release, hand_out) if in_clone else (release,):
+                for path, changed in make(root, options.problem_sets):
+                    state = "written" if changed else "unchanged"
+                    print(f"{path.relative_to(root)}: {state}", flush=True)
+            if not in_clone:
+                print(
+                    "attncourse release: no archives, since the source of the package in them is "
+                    f"not in {root}; if you want archives, release in a clone of the course",
+                    file=sys.stderr,
+                )
         except ReleaseError as error:
             print(f"attncourse release: {error}", file=sys.stderr)
             return 1

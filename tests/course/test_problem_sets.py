@@ -112,6 +112,7 @@ def test_the_command_prints_what_it_wrote(course):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "exercises/ps1-similarity/similarity.ipynb: written\n"
+    assert f"no archives, since the source of the package in them is not in {course}" in done.stderr
     refused = subprocess.run(
         [command, "release", "ps9"], cwd=course, capture_output=True, text=True
     )
