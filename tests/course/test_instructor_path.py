@@ -20,6 +20,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from course.guide import commands_of_the_guide
 from instructor import warm
 from nbgrader.api import Gradebook
 
@@ -84,14 +85,6 @@ THROUGHOUT = {
     "returns-a-list": ("return [1.0]", "it returned a list or tuple of 1"),
     "raises": ("raise RuntimeError('boom')", "it stopped with RuntimeError: boom"),
 }
-
-
-def commands_of_the_guide(heading="Grade a problem set"):
-    """Each ```bash block below a heading, in order."""
-    guide = (ROOT / "book/instructor-guide.md").read_text(encoding="utf-8")
-    section = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", guide, re.S | re.M)
-    assert section is not None
-    return re.findall(r"^```bash\n(.*?)^```", section[1], re.S | re.M)
 
 
 def for_each_set(command):
