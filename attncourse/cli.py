@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, call the room that does the work, return the exit status."""
+    _replace_what_cannot_be_printed()
     parser = argparse.ArgumentParser(prog="attncourse", description=__doc__)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     # One line for each command: its function below says how it is called and what it does.
@@ -150,14 +152,17 @@ def _grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
                 course = Course(Path.cwd())
                 summary = Summary(grade_problem_set(course, options.problem_set, backend))
-            print(summary)
+            said = [str(summary)]
+            # The files come first: they are there whatever becomes of what is printed.
             try:
-                for path in summary.write(course.root / "grades"):
-                    print(f"written: {path.relative_to(course.root)}")
+                written = summary.write(course.root / "grades")
+                said.extend(f"written: {path.relative_to(course.root)}" for path in written)
             except OSError as error:
                 raise GradeError(
                     f"everything is graded, but the summary cannot be written: {error}"
                 ) from None
+            finally:
+                print(*said, sep="\n", flush=True)
         except GradeError as error:
             print(f"attncourse grade: {error}", file=sys.stderr)
             return 1
@@ -231,13 +236,14 @@ def _survey(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         import pandas as pd
 
         frame = pd.concat(surveys, ignore_index=True)
-        print(summarise(frame).to_string())
+        # The files come first: they are there whatever becomes of what is printed.
         if options.csv:
             frame.to_csv(options.csv, index=False)
         if options.plot:
             from attncourse.visuals.trained_heads import survey_picture
 
             survey_picture(frame).save(options.plot)
+        print(summarise(frame).to_string())
         return 0
 
     command.set_defaults(run=run)
@@ -294,6 +300,16 @@ def _tying(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         return 1 if sweep.failures else 0
 
     command.set_defaults(run=run)
+
+
+def _replace_what_cannot_be_printed() -> None:
+    """Let a character that a terminal or pipe does not have come out as a question mark.
+
+    What PYTHONIOENCODING asks for instead stays, unless it would end the command.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="replace")
 
 
 def _progress(done: int, layers: int) -> None:
