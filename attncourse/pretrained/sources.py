@@ -1,6 +1,7 @@
 """Where a checkpoint comes from: a folder, a file, the Hugging Face hub, or the shipped MiniLM.
 
-Only ``config.json`` and safetensors files are ever opened. A pickle runs code when it is loaded.
+Only ``config.json`` and safetensors files are ever read. A pickle runs code when it is loaded, so
+of one no more is looked at than whether Git LFS has left a pointer in its place.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ CONFIG = "config.json"
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_POINTER = b"version https://git-lfs.github.com/spec/"  # how a pointer of Git LFS begins
 
 
 class CheckpointError(ValueError):
@@ -50,6 +52,13 @@ def find(source: str | Path) -> Source:
     Raises:
         CheckpointError: there is no such checkpoint, or a part of it is missing.
     """
+    found = _found(source)
+    for file in (found.config, *found.tensors):
+        _refuse_pointer(file)
+    return found
+
+
+def _found(source: str | Path) -> Source:
     if source == "minilm":
         return _minilm()
     path = Path(source).expanduser()
@@ -82,6 +91,7 @@ def _in_folder(folder: Path, name: str) -> Source:
         return Source(name, config, [folder / SINGLE])
     pickles = sorted(file for pattern in PICKLES for file in folder.glob(pattern))
     if pickles:
+        _refuse_pointer(pickles[0])
         raise _only_pickle(pickles[0])
     others = sorted(file.name for file in folder.glob("*.safetensors"))
     raise CheckpointError(
@@ -93,6 +103,7 @@ def _in_folder(folder: Path, name: str) -> Source:
 def _single_file(file: Path) -> Source:
     if file.suffix != ".safetensors":
         if any(file.match(pattern) for pattern in PICKLES):
+            _refuse_pointer(file)
             raise _only_pickle(file)
         raise CheckpointError(f"{file} is not a .safetensors file")
     return Source(file.resolve().parent.name, _config_in(file.parent), [file])
@@ -108,6 +119,7 @@ def _config_in(folder: Path) -> Path:
 
 
 def _shards(index: Path) -> list[str]:
+    _refuse_pointer(index)
     try:
         shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         for shard in shards:  # a name with a folder in it could lead anywhere
@@ -118,6 +130,17 @@ def _shards(index: Path) -> list[str]:
         raise CheckpointError(
             f"{index} is not the index of a sharded checkpoint ({error!r}); download it again"
         ) from None
+
+
+def _refuse_pointer(file: Path) -> None:
+    """Raise CheckpointError for what `git clone` leaves where Git LFS is not installed."""
+    with file.open("rb") as stream:
+        beginning = stream.read(len(_POINTER))
+    if beginning == _POINTER:
+        raise CheckpointError(
+            f"{file} is a Git LFS pointer: a few lines that name the file, not the file itself. "
+            f"Install Git LFS, then run in {file.parent}: git lfs install; git lfs pull"
+        )
 
 
 def _only_pickle(file: Path) -> CheckpointError:

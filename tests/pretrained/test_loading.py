@@ -208,6 +208,31 @@ def test_a_file_that_is_something_else_is_named(bert):
         load_heads(bert)
 
 
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 438000000\n"
+INDEX = "model.safetensors.index.json"
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "config.json", INDEX, "model-1.safetensors", "model.bin"]
+)
+def test_a_git_lfs_pointer_in_the_place_of_any_file_is_called_one(bert, name):
+    weights = bert / "model.safetensors"
+    if name == "model-1.safetensors":
+        weights.rename(bert / "model-0.safetensors")
+        parts = {"a": "model-0.safetensors", "b": name}
+        (bert / INDEX).write_text(json.dumps({"weight_map": parts}))
+    elif name == "model.bin":
+        weights.unlink()
+    (bert / name).write_text(POINTER)
+    advice = rf"{name} is a Git LFS pointer.*run in {bert}: git lfs install; git lfs pull"
+    with pytest.raises(CheckpointError, match=advice):
+        load_heads(bert)
+    if name != INDEX:
+        file = bert / name if name != "config.json" else weights
+        with pytest.raises(CheckpointError, match=advice):
+            load_heads(file)
+
+
 def test_a_missing_config_is_asked_for(bert):
     (bert / "config.json").unlink()
     for source in (bert, bert / "model.safetensors"):
