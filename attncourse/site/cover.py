@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -100,6 +101,8 @@ def draw(app: Sphinx) -> None:
     # A browser's tab is light or dark, and no style sheet reaches into it.
     favicon = mark_svg(3, sharpness=0.9, row=1, colours=_fills(MIDTONE))
     (static / "favicon.svg").write_text(favicon, encoding="utf-8")
-    cover_figure(app.config.html_title, app.config.html_context["attn_subtitle"]).savefig(
-        static / "cover.png"
-    )
+    with mpl.rc_context():
+        mpl.rcdefaults()  # nothing of the machine's own matplotlibrc
+        cover_figure(app.config.html_title, app.config.html_context["attn_subtitle"]).savefig(
+            static / "cover.png"
+        )

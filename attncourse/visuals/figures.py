@@ -56,19 +56,25 @@ def panels(*titles: str, width: float = WIDTH, height: float = HEIGHT) -> list[A
     """One empty panel for each title, each a matplotlib ``Axes`` in a figure of its own.
 
     Sets matplotlib to the course's style for the rest of the session, because matplotlib reads
-    part of it only when something is drawn.
+    part of it only when something is drawn. What a `matplotlibrc` of the reader's says is set back.
 
     Args:
         titles: what stands above each panel.
         width, height: of each panel, in inches; 3.6 inches is what a phone is wide.
     """
-    mpl.rcParams.update(STYLE)
+    _set_style()
     made = []
     for title in titles:
         axes = Figure(figsize=(width, height), layout="constrained").add_subplot()
         axes.set_title(title)
         made.append(axes)
     return made
+
+
+def _set_style() -> None:
+    # From matplotlib's own defaults: a reader's usetex or bounding box would be another picture.
+    mpl.rcdefaults()
+    mpl.rcParams.update(STYLE)
 
 
 def heat(
@@ -164,7 +170,9 @@ class Picture:
         parts = []
         for figure in self._figures:
             buffer = io.BytesIO()
-            figure.savefig(buffer, format="png", dpi=150, facecolor="white")
+            with mpl.rc_context():
+                _set_style()
+                figure.savefig(buffer, format="png", dpi=150, facecolor="white")
             parts.append(Image.open(buffer).convert("RGB"))
         whole = Image.new(
             "RGB", (sum(p.width for p in parts), max(p.height for p in parts)), "white"
@@ -193,7 +201,9 @@ def show(*drawn: Axes, alt: str) -> Picture:
 
 def _themed_svg(figure: Figure) -> str:
     buffer = io.StringIO()
-    with mpl.rc_context({**STYLE, "svg.hashsalt": "attncourse"}):
+    with mpl.rc_context():
+        _set_style()
+        mpl.rcParams["svg.hashsalt"] = "attncourse"
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]

@@ -1,6 +1,7 @@
 """The problem sets on disk: clean, fresh, complete, and without a trace of their solutions."""
 
 import ast
+import io
 import json
 import re
 import shutil
@@ -196,24 +197,51 @@ def test_every_graded_cell_brings_the_names_it_needs(path):
             assert {"check", "display"} <= imported, cell["id"]
 
 
+def picture_of(path, **names):
+    """The function `picture` of a notebook, in which these names are known."""
+    setup = next(source_of(cell) for cell in cells_of(path) if "def picture" in source_of(cell))
+    parsed = ast.parse(setup)
+    parsed.body = [part for part in parsed.body if isinstance(part, ast.FunctionDef)]
+    exec(compile(parsed, str(path), "exec"), names)
+    return names["picture"]
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=name)
 @pytest.mark.parametrize("error", [NotImplementedError, ValueError, SystemExit])
 def test_a_picture_that_cannot_be_drawn_stops_nothing_and_leaves_nothing(path, error, capsys):
     import matplotlib.pyplot as plt
 
-    setup = next(source_of(cell) for cell in cells_of(path) if "def picture" in source_of(cell))
-    parsed = ast.parse(setup)
-    parsed.body = [part for part in parsed.body if isinstance(part, ast.FunctionDef)]
-    names = {"plt": plt}
-    exec(compile(parsed, str(path), "exec"), names)
-
     def draw():
         plt.figure()
         raise error
 
-    names["picture"](draw)
+    picture_of(path, plt=plt)(draw)
     assert "no picture" in capsys.readouterr().out.lower()
     assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_a_picture_is_the_same_whatever_a_students_matplotlibrc_says(path):
+    import matplotlib.pyplot as plt
+
+    pictures = []
+
+    def display(figure, metadata):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png")
+        pictures.append(buffer.getvalue())
+
+    def draw():
+        plt.figure()
+        plt.plot([0, 1], label="a line")
+        plt.legend()
+
+    own = {"text.usetex": True, "lines.linewidth": 9, "axes.grid": True, "figure.dpi": 30}
+    for settings in ({}, own):
+        with plt.rc_context(settings):
+            picture_of(path, plt=plt, display=display)(draw)
+    assert len(pictures) == 2
+    assert pictures[0] == pictures[1]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name)

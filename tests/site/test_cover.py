@@ -1,10 +1,12 @@
 """The map on the cover is attention, and the attention that the book is about."""
 
 import xml.etree.ElementTree as ET
+from types import SimpleNamespace
 
+import matplotlib as mpl
 import torch
 
-from attncourse.site.cover import attention_map, cover_figure, mark_svg
+from attncourse.site.cover import attention_map, cover_figure, draw, mark_svg
 
 COLOURS = {"query": "blue", "key": "orange", "value": "green", "other": "grey"}
 
@@ -42,3 +44,14 @@ def test_the_cover_carries_title_and_subtitle_inside_its_edges():
         assert page.x0 <= box.x0
         assert box.x1 <= page.x1 * 0.5  # the map begins there
         assert page.y0 <= box.y0 <= box.y1 <= page.y1
+
+
+def test_the_cover_is_the_same_whatever_a_matplotlibrc_says(tmp_path):
+    config = SimpleNamespace(html_title="Query", html_context={"attn_subtitle": "Why three?"})
+    own = {"text.usetex": True, "savefig.dpi": 30, "savefig.bbox": "tight", "font.weight": "bold"}
+    covers = set()
+    for settings in ({}, own):
+        with mpl.rc_context(settings):
+            draw(SimpleNamespace(outdir=tmp_path, config=config))
+        covers.add((tmp_path / "_static" / "cover.png").read_bytes())
+    assert len(covers) == 1

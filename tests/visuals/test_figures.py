@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 import re
+import subprocess
+import sys
 
+import matplotlib as mpl
 import pytest
 import torch
 from PIL import Image
@@ -57,6 +62,63 @@ def test_ids_of_two_figures_on_one_page_differ_and_every_reference_resolves():
 
 def test_the_same_figure_is_the_same_bytes():
     assert html(picture()) == html(picture())
+
+
+# A reader's own; a program for TeX is hardly ever there.
+MATPLOTLIBRC = """
+text.usetex: True
+axes.prop_cycle: cycler("color", ["ff0000"])
+axes.grid: True
+axes.linewidth: 3
+font.weight: bold
+lines.marker: x
+path.sketch: 2, 100, 2
+figure.dpi: 300
+figure.constrained_layout.h_pad: 0.4
+image.origin: lower
+savefig.bbox: tight
+savefig.facecolor: red
+svg.fonttype: none
+"""
+
+
+def drawn():
+    """A digest of figures with everything in them that this file knows."""
+    plain, weights, pixels = panels("Lines", "Weights", "Photograph")
+    for slope in (1, 2):
+        plain.plot([0, 1], [0, slope], label=f"slope ${slope}$")
+    plain.legend()
+    heat(weights, torch.tensor([[0.0, 0.5], [1.0, 0.25]]), columns=["a", "b"], digits=1)
+    image(pixels, torch.linspace(0, 1, 12).view(3, 4))
+    figure = show(plain, weights, pixels, alt="Two lines, four weights and a photograph")
+    return digest_of(figure)
+
+
+def digest_of(figure):
+    return hashlib.sha256(html(figure).encode() + figure._png()).hexdigest()
+
+
+def test_a_figure_is_the_same_whatever_a_readers_matplotlibrc_says(tmp_path):
+    (tmp_path / "matplotlibrc").write_text(MATPLOTLIBRC)
+    program = "from visuals.test_figures import drawn; print(drawn())"
+    path = os.pathsep.join(path for path in sys.path if path)
+    hostile = {"MATPLOTLIBRC": str(tmp_path), "MPLBACKEND": "svg"}
+    said = {
+        subprocess.check_output(
+            [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path, **own}
+        )
+        for own in ({"MPLBACKEND": ""}, hostile)
+    }
+    assert len(said) == 1
+
+
+def test_a_figure_that_is_drawn_is_shown_the_same_whatever_the_session_sets_then(tmp_path):
+    (tmp_path / "matplotlibrc").write_text(MATPLOTLIBRC)
+    before = digest_of(picture())
+    with mpl.rc_context():
+        figure = picture()
+        mpl.rc_file(tmp_path / "matplotlibrc")
+        assert digest_of(figure) == before
 
 
 def test_on_paper_all_panels_stand_side_by_side():
