@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,31 @@ def test_a_release_that_fails_leaves_the_old_one_in_place(course):
 def test_an_unknown_problem_set_is_refused_with_a_list(course):
     with pytest.raises(ReleaseError, match="no problem set 'ps9'; there is ps1-similarity"):
         list(release(course, ["ps9"]))
+
+
+@pytest.mark.parametrize("brackets", ["a [2024]", "what?", "*"])
+def test_a_course_in_a_folder_that_is_a_pattern_is_released(tmp_path, brackets):
+    (tmp_path / brackets).mkdir()
+    course = copy_of_the_course(tmp_path / brackets / "course")
+    [(path, changed)] = release(course, ["ps1-similarity"])
+    assert changed
+    assert path == course / "exercises/ps1-similarity/similarity.ipynb"
+    committed = ROOT / path.relative_to(course)
+    assert path.read_bytes() == committed.read_bytes()
+    assert sorted(each.name for each in course.iterdir()) == [
+        *("exercises", "nbgrader_config.py", "solutions")
+    ]
+
+
+def test_where_nbgrader_can_find_nothing_it_is_told_to_rename_the_folder(tmp_path, monkeypatch):
+    course = copy_of_the_course(tmp_path / "a [2024]")
+    (course / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(course / "tmp"))
+    with pytest.raises(ReleaseError, match=r"pattern\. Rename the folder"):
+        list(release(course, ["ps1-similarity"]))
+    (course / "solutions/ps1-similarity").rename(course / "solutions/ps1 [2024]")
+    with pytest.raises(ReleaseError, match=r"takes 'ps1 \[2024\]' for a pattern.*; rename"):
+        list(release(course, ["ps1 [2024]"]))
 
 
 def test_a_folder_that_is_no_course_is_refused(tmp_path):

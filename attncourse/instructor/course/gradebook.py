@@ -20,7 +20,7 @@ from nbgrader.preprocessors import (  # type: ignore[import-untyped]
 
 from attncourse.instructor.course.assignment import Assignment, SourceCell, SourceNotebook
 from attncourse.instructor.course.configuration import Course, GradeError
-from attncourse.instructor.course.release import own_programs_on_path
+from attncourse.instructor.course.release import is_pattern, own_programs_on_path
 
 api.app_log.addHandler(logging.NullHandler())  # it logs at length what it also raises
 
@@ -89,8 +89,11 @@ def read_assignment(course: Course, gradebook: api.Gradebook, name: str) -> Assi
         if not assignment.notebooks:
             raise api.MissingEntry
     except api.MissingEntry:
+        place = course.folder("source", ".", name)
+        first = "rename or move that folder, and then " if is_pattern(place) else ""
+        why = f"nbgrader takes the [ ] * ? in {place} for a pattern: " if first else ""
         raise GradeError(
-            f"the gradebook does not know {name}; "
+            f"the gradebook does not know {name}; {why}{first}"
             f"run `nbgrader generate_assignment {name} --force` first"
         ) from None
     return Assignment(

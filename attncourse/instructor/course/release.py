@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import sys
@@ -22,6 +23,11 @@ def problem_set_names(root: Path) -> list[str]:
     return sorted(path.parent.name for path in root.glob("solutions/*/*.ipynb"))
 
 
+def is_pattern(path: Path | str) -> bool:
+    """Whether nbgrader, which looks for a path by `glob`, looks for others than that one."""
+    return glob.escape(str(path)) != str(path)
+
+
 def release(root: Path, names: list[str] | None = None) -> Iterator[tuple[Path, bool]]:
     """Generate problem sets anew; yield each notebook's path and whether it changed.
 
@@ -38,6 +44,11 @@ def release(root: Path, names: list[str] | None = None) -> Iterator[tuple[Path, 
     for name in names or known:
         if name not in known:
             raise ReleaseError(f"there is no problem set {name!r}; there is {', '.join(known)}")
+        if is_pattern(name):
+            raise ReleaseError(
+                f"nbgrader takes {name!r} for a pattern of names; rename the folder of the problem "
+                "set, without [ ] * ?"
+            )
         folder = root / "exercises" / name
         before = _contents(folder)
         _generate(root, name)
@@ -65,7 +76,7 @@ def _generate(root: Path, name: str) -> None:
     config = PyFileConfigLoader(CONFIG, path=str(root)).load_config()
     with tempfile.TemporaryDirectory(prefix="attncourse-release-") as scratch:
         # Converted aside: a failure half-way leaves the released notebooks as they were.
-        config.CourseDirectory.root = str(root)
+        config.CourseDirectory.root = str(_findable(root, Path(scratch)))
         config.CourseDirectory.db_url = f"sqlite:///{scratch}/gradebook.db"
         config.CourseDirectory.release_directory = f"{scratch}/exercises"
         with own_programs_on_path():
@@ -76,6 +87,21 @@ def _generate(root: Path, name: str) -> None:
         target = root / "exercises" / name
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(Path(scratch, "exercises", name), target)
+
+
+def _findable(root: Path, scratch: Path) -> Path:
+    """A path to the course that nbgrader does not take for a pattern."""
+    if not is_pattern(root):
+        return root
+    link = scratch / "course"
+    with contextlib.suppress(OSError):  # not every system lets everybody make one
+        link.symlink_to(root, target_is_directory=True)
+        if not is_pattern(link):
+            return link
+    raise ReleaseError(
+        f"nbgrader finds no notebooks in {root}, since it takes [ ] * ? in a path for a pattern. "
+        "Rename the folder, or move the course to another"
+    )
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from instructor.batch.course_of_a_class import (
     PS,
     ROOT,
     broken_submissions,
+    class_of_two,
 )
 
 STOCK = """
@@ -204,6 +205,19 @@ def test_a_problem_set_for_which_nothing_is_submitted_is_refused(generated_cours
 def test_a_problem_set_that_the_gradebook_does_not_know_is_refused(course):
     (course.folder / "gradebook.db").unlink()
     refused(course, PS, words=["gradebook", f"nbgrader generate_assignment {PS}"])
+
+
+def test_a_course_in_a_folder_with_brackets_is_graded(generated_course, tmp_path):
+    course = class_of_two(generated_course, tmp_path / "course [2024]")
+    course.grade("--jobs", "1")
+    assert course.scores("half-right") == HALF_RIGHT_SCORES
+    assert (course.folder / "grades" / f"{PS}-summary.csv").is_file()
+
+
+def test_where_nbgrader_can_generate_nothing_the_folder_is_to_be_renamed(course, tmp_path):
+    (course.folder / "gradebook.db").unlink()
+    moved = course.copied(tmp_path / "course [2024]")
+    refused(moved, PS, words=["[ ] * ?", "rename or move that folder", "generate_assignment"])
 
 
 def test_a_folder_that_is_no_course_is_refused(course):
