@@ -142,8 +142,10 @@ def _grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
             limits_in,
             read_configuration,
         )
+        from attncourse.instructor.referee.sandbox import NoLinux, require_linux
 
         try:
+            require_linux()  # what is imported below stops where its modules are missing
             limits = limits_in(read_configuration(Path.cwd()))
             with _backend(options, limits) as backend:
                 # Only now: nbgrader takes a second, in which the jobs get ready.
@@ -163,7 +165,7 @@ def _grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
                 ) from None
             finally:
                 print(*said, sep="\n", flush=True)
-        except GradeError as error:
+        except (GradeError, NoLinux) as error:
             print(f"attncourse grade: {error}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:

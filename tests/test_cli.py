@@ -1,9 +1,10 @@
-"""The command line where a character cannot be printed, or none."""
+"""The command line where something is missing: a character that can be printed, a module of Unix."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import subprocess
 import sys
 
 import pytest
@@ -14,8 +15,12 @@ from pretrained import tiny_models
 from attncourse import cli
 from attncourse.experiments.tasks import QUICK
 from attncourse.instructor.batch import running
+from attncourse.instructor.referee.launching import NurseryProcess
+from attncourse.instructor.referee.sandbox import NoLinux
 
+COMMANDS = ("book", "release", "grade", "survey", "tying")
 ENCODINGS = ("ascii", "cp437", "cp949", "latin-1")  # each lacks something that we print
+OF_UNIX = ("fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog", "readline")
 
 
 @pytest.fixture
@@ -102,3 +107,47 @@ def test_what_the_user_wants_printed_instead_stays(terminal, tying):
     printed = terminal("ascii", "xmlcharrefreplace")
     assert cli.main(tying[0]) == 0
     assert "&#177;" in printed()
+
+
+def without(modules, arguments, folder):
+    """The command in a Python that lacks some modules."""
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({modules})); "
+        f"from attncourse.cli import main; sys.exit(main({arguments}))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_needs_no_module_of_unix(command, tmp_path):
+    shown = without(OF_UNIX, [command, "--help"], tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.startswith(f"usage: attncourse {command}")
+
+
+@pytest.mark.parametrize("options", [[], ["--unsandboxed"], ["--scheduler", "tcp://127.0.0.1:1"]])
+@pytest.mark.parametrize("missing", [OF_UNIX, ["fcntl"], ["resource"]])
+def test_grading_without_the_modules_of_unix_is_refused_in_a_sentence(missing, options, tmp_path):
+    (tmp_path / "nbgrader_config.py").write_text("c = get_config()\n")
+    refused = without(missing, ["grade", "ps1", *options], tmp_path)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("attncourse grade: students' code is run in a sandbox")
+    assert "needs Linux with bubblewrap" in refused.stderr
+    assert "WSL 2" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("sandboxed", [True, False])
+def test_nbgrader_too_is_told_that_it_grades_on_linux_alone(sandboxed, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    with pytest.raises(NoLinux, match="has no fcntl"):
+        NurseryProcess(sandboxed=sandboxed)
+
+
+def test_a_survey_and_a_sweep_need_no_module_of_unix(survey, tmp_path):
+    done = without(OF_UNIX, survey[0], tmp_path)
+    assert done.returncode == 0, done.stderr
+    refused = without(OF_UNIX, ["tying", "--task", "nothing"], tmp_path)
+    assert "no task is called 'nothing'" in refused.stderr

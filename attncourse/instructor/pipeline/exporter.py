@@ -19,7 +19,7 @@ from attncourse.instructor.course.submissions import Submission
 from attncourse.instructor.pipeline.referee import Referee
 from attncourse.instructor.pipeline.running_course import course_directory, running_assignment
 from attncourse.instructor.referee.graded_cell import CheckError, require_valid_checks
-from attncourse.instructor.referee.sandbox import NoSandbox
+from attncourse.instructor.referee.sandbox import NoLinux, NoSandbox
 
 
 class Submissions(NotebookExporter):
@@ -36,7 +36,8 @@ class Submissions(NotebookExporter):
                 require_valid_checks((place, cell.source) for place, cell in checks)
                 Referee(parent=self).prepare()
         except (GradeError, NoSandbox, RuntimeError, SecretError, CheckError) as reason:
-            advice = " (here: --Referee.sandboxed=False)" if isinstance(reason, NoSandbox) else ""
+            unconfined = isinstance(reason, NoSandbox) and not isinstance(reason, NoLinux)
+            advice = " (here: --Referee.sandboxed=False)" if unconfined else ""
             self.log.error("Nothing was graded: %s%s", reason, advice)
             raise NbGraderException(str(reason)) from None
         if self.parent is not None:
@@ -78,7 +79,7 @@ def _plan_every_notebook(converter: Any, assignment: Assignment) -> None:
     place = directory.format_path(
         directory.submitted_directory, directory.student_id, directory.assignment_id
     )
-    for folder in glob.glob(place):
+    for folder in glob.glob(place):  # by the pattern, brackets and all, that nbgrader looks by
         found = converter.assignments.get(folder, [])
         missing = {str(Path(folder) / name) for name in wanted} - set(found)
         converter.assignments[folder] = [*found, *missing]

@@ -32,8 +32,9 @@ class NurseryProcess:
             limits: of its workers.
 
         Raises:
-            NoSandbox: bubblewrap is not installed.
+            NoSandbox: bubblewrap is not installed, or this system is no Linux.
         """
+        sandbox.require_linux()
         self._sandboxed = sandboxed
         self._control, theirs = socket.socketpair()
         self._control.settimeout(START_TIMEOUT)

@@ -37,6 +37,7 @@ What is not stopped:
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import socket
@@ -48,6 +49,7 @@ from pathlib import Path
 
 _SCRATCH = ("/tmp", "/scratch")  # the second where Python or the course lies below the first
 _CLAIMS_PER_CORE = 100  # workers at a time, before a core is given to more unseen
+_OF_PYTHON = ("fcntl", "resource")
 _PACKAGE = Path(__file__).resolve().parents[2]
 _HIDDEN = (_PACKAGE / "problem_sets",)  # references, cases and misconceptions
 # Not the whole of a prefix: a virtual environment may be the course's root folder.
@@ -56,6 +58,21 @@ _OF_A_PREFIX = ("bin", "sbin", "lib", "lib32", "lib64", "libexec", "share", "etc
 
 class NoSandbox(Exception):
     """This machine cannot confine students' code; the message says why and what to do."""
+
+
+class NoLinux(NoSandbox):
+    """This system cannot run students' code at all, confined or not."""
+
+
+def require_linux() -> None:
+    """Raise `NoLinux` where Python itself lacks what a worker is confined with, as on Windows."""
+    missing = [name for name in _OF_PYTHON if importlib.util.find_spec(name) is None]
+    if missing:
+        raise NoLinux(
+            "students' code is run in a sandbox, which needs Linux with bubblewrap; the Python of "
+            f"this system ({sys.platform}) has no {' and no '.join(missing)}. Grade on Linux: on "
+            "Windows in WSL 2, elsewhere in a container or a virtual machine"
+        )
 
 
 def command(program: Sequence[str]) -> list[str]:
