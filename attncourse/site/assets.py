@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from sphinx.application import Sphinx
@@ -29,6 +31,35 @@ STYLESHEETS = (
     "vendor/source-sans-3/wght-italic.css",
     "vendor/source-code-pro/index.css",
 )
+
+# A line of npm's that is neither a field of the error, nor a stack, nor advice about logs.
+_OWN_WORDS = re.compile(
+    r"npm (?:error|ERR!) (?!code |errno |syscall |path |dest |A complete log|Log files)(\S.*)"
+)
+# What npm says (a pattern) -> what it means and what to do. The first that is found counts.
+ADVICE = {
+    r"\bDEPTH_ZERO_SELF_SIGNED_CERT\b|\bSELF_SIGNED_CERT_IN_CHAIN\b"
+    r"|\bUNABLE_TO_(?:GET_ISSUER|VERIFY)\w+|\b(?:ERR_TLS_)?CERT_\w+": (
+        "npm does not trust the certificate that it is shown, as where a company reads what passes "
+        "through its network. Set NODE_EXTRA_CA_CERTS to the file of the company's certificate, or "
+        "run `npm config set cafile FILE`; if a certificate is said to have expired, first see "
+        "that the clock of this machine is right."
+    ),
+    r"\bEINTEGRITY\b": (
+        "a package that came is not the one that the lock file names. Run `npm cache clean "
+        "--force`, and build again; if it stays so, something on the way changes the packages."
+    ),
+    r"\bENOSPC\b|\bEDQUOT\b": "the disk is full. Free some space, and build again.",
+    r"\bE407\b|\b407\b.*[Pp]roxy|[Pp]roxy.*\b407\b|[Tt]unnel": (
+        "the proxy lets nothing through without a name and a password, or nothing at all. Set "
+        "HTTPS_PROXY to http://NAME:PASSWORD@HOST:PORT as your network has it."
+    ),
+    r"\bENOTFOUND\b|\bEAI_AGAIN\b|\bECONN\w+|\bERR_SOCKET_TIMEOUT\b|\bETIMEDOUT\b"
+    r"|\bE(?:NET|HOST)UNREACH\b|\bENOTCACHED\b": (
+        "the registry of npm cannot be reached. The first build needs the network (or npm's own "
+        "cache); later ones do not. Behind a proxy, set HTTPS_PROXY to its address."
+    ),
+}
 
 
 class AssetsError(Exception):
@@ -59,16 +90,34 @@ def vendor(root: Path) -> None:
     (target / "installed.json").unlink(missing_ok=True)
     for name in MANIFESTS:
         shutil.copy(HERE / name, target)
-    result = subprocess.run(
-        [*npm_command(), "ci", "--ignore-scripts", "--loglevel=error"], cwd=target
-    )
-    if result.returncode:
-        raise AssetsError(
-            f"npm ci in {target} failed with exit status {result.returncode}; its reason stands "
-            "above. The first build needs the network (or npm's own cache); later ones do not."
-        )
+    status, said = _run([*npm_command(), "ci", "--ignore-scripts", "--loglevel=error"], target)
+    if status:
+        raise AssetsError(f"npm ci in {target} failed with exit status {status}: {_reason(said)}")
     # Last, so that an interrupted install is done again.
     shutil.copy(target / "package-lock.json", target / "installed.json")
+
+
+def _run(command: list[str], folder: Path) -> tuple[int, str]:
+    """Its exit status, and what it says on stderr, which passes through as it comes."""
+    said = []
+    with subprocess.Popen(
+        command, cwd=folder, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            print(line, end="", file=sys.stderr, flush=True)
+            said.append(line)
+    return process.returncode, "".join(said)
+
+
+def _reason(said: str) -> str:
+    """Why npm failed and what to do, or what it says itself, without all that stands around it."""
+    for pattern, advice in ADVICE.items():
+        if found := re.search(pattern, said):
+            return f"{advice} (npm: {found[0]})"
+    lines = [line for line in said.splitlines() if line.strip()]
+    own = [found[1] for line in lines if (found := _OWN_WORDS.match(line))]
+    return (own[:1] or lines[-1:] or ["npm did not say why."])[0]
 
 
 def npm_command() -> list[str]:
