@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -31,6 +33,8 @@ def build_book(root: Path) -> Path:
     is written anew, so no page of an earlier build survives, but only chapters whose cells changed
     are executed; when code or versions changed that the cells of any page use, all are.
 
+    Where nothing can be written, a site that is up to date is still found.
+
     Raises BookError when there is no course at ``root`` or the build fails.
     """
     started = time.perf_counter()
@@ -42,32 +46,54 @@ def build_book(root: Path) -> Path:
             "Run this in the root folder of a clone."
         )
     with _only_one_build(root):
-        html = root / "_build" / "html"
-        stamp = html / ".built-from"
-        wanted = site_fingerprint(root)
-        if stamp.is_file() and stamp.read_text() == wanted:
-            outcome = "is up to date"
-        else:
-            assets.vendor(root)
-            _remove_earlier_builds(root)
-            _run_jupyter_book(root)
-            # Last: a build that failed or was interrupted leaves no stamp, so it is done again.
-            # Of what was there at the start: an edit made meanwhile is not in the pages.
-            stamp.write_text(wanted)
-            outcome = "was built"
-    page = html / "index.html"
+        outcome = "is up to date" if _is_current(root) else _built(root)
+    page = _html(root) / "index.html"
     print(f"\nThe book {outcome} in {time.perf_counter() - started:.1f} s. Open {page.as_uri()}")
     return page
 
 
-def _only_one_build(root: Path) -> FileLock:
-    folder = root / ".build"
-    folder.mkdir(exist_ok=True)
-    lock = FileLock(folder / "book.lock")
+def _html(root: Path) -> Path:
+    return root / "_build" / "html"
+
+
+def _stamp(root: Path) -> Path:
+    return _html(root) / ".built-from"
+
+
+def _is_current(root: Path) -> bool:
+    return _stamp(root).is_file() and _stamp(root).read_text() == site_fingerprint(root)
+
+
+def _built(root: Path) -> str:
+    wanted = site_fingerprint(root)
     try:
+        assets.vendor(root)
+        _remove_earlier_builds(root)
+        _run_jupyter_book(root)
+        # Last: a build that failed or was interrupted leaves no stamp, so it is done again.
+        # Of what was there at the start: an edit made meanwhile is not in the pages.
+        _stamp(root).write_text(wanted)
+    except OSError as error:
+        raise BookError(f"the book was not built: {error}") from None
+    return "was built"
+
+
+def _only_one_build(root: Path) -> AbstractContextManager[object]:
+    folder = root / ".build"
+    try:
+        folder.mkdir(exist_ok=True)
+        lock = FileLock(folder / "book.lock")
         lock.acquire(timeout=0)
     except Timeout:
         print("Another build of this book is running; waiting for it ...", flush=True)
+    except OSError as error:
+        # Read-only, or somebody else's: what has been built can be read all the same.
+        if not _is_current(root):
+            raise BookError(
+                f"the book has to be built, and nothing can be written in {root} ({error}). Build "
+                "it in a checkout of your own"
+            ) from None
+        return nullcontext()
     else:
         lock.release()
     return lock
@@ -87,7 +113,7 @@ def _run_jupyter_book(root: Path) -> None:
     jupyter_book = Path(sys.executable).with_name("jupyter-book")
     with subprocess.Popen(
         [str(jupyter_book), "build", "-W", "-n", "--keep-going", str(root)],
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env=_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -103,3 +129,21 @@ def _run_jupyter_book(root: Path) -> None:
             "the book was not built; the reason stands above, after WARNING or ERROR. "
             "Pages written meanwhile are not to be trusted."
         )
+
+
+def _environment() -> dict[str, str]:
+    """The reader's own, without what would make other pages of the same cells."""
+    inherited = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+    return inherited | {
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONIOENCODING": "utf-8",  # as its output is read, whatever can be printed here
+        "MATPLOTLIBRC": str(_shipped_matplotlibrc()),
+    }
+
+
+def _shipped_matplotlibrc() -> Path:
+    # Not by import: matplotlib would read the reader's own, and say on stderr what is wrong in it.
+    found = find_spec("matplotlib")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).with_name("mpl-data") / "matplotlibrc"

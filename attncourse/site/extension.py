@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,20 @@ def use_execution_cache(app: Sphinx, config: Config) -> None:
     config.nb_execution_cache_path = str(cache)
 
 
+def leave_out_other_files(app: Sphinx, config: Config) -> None:
+    """Read the pages that _toc.yml names, and no others (Sphinx event config-inited).
+
+    sphinx_external_toc excludes the others by a pattern that begins with the book's folder, and
+    finds none of them where there are brackets in its path.
+    """
+    if config.external_toc_exclude_missing:
+        pages = config.external_site_map
+        named = [*map(glob.escape, pages), *pages.globs()]
+        config.include_patterns = [
+            f"{name}{suffix}" for name in named for suffix in ("", *config.source_suffix)
+        ]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     # jupyter-book sets it whether or not sphinx_comments is there to know it.
     app.add_config_value("comments_config", {}, "html")
@@ -34,6 +49,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", use_execution_cache, priority=100)
     app.connect("config-inited", repository.read_environment, priority=100)
     app.connect("config-inited", theme.use_templates, priority=100)
+    # After sphinx_external_toc (priority 900) has read _toc.yml.
+    app.connect("config-inited", leave_out_other_files, priority=950)
     app.connect("builder-inited", assets.copy)
     app.connect("builder-inited", theme.write_colours)
     app.connect("builder-inited", explorers.write_script)

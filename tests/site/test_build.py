@@ -1,5 +1,6 @@
 """`attncourse book`: what it runs again, what it refuses, and that it never claims too much."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -7,9 +8,19 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import COMMAND, ROOT
+from instructor.course.ordinary_user import open_folder, ordinary_user
+from sphinx.util.matching import get_matching_files
+from sphinx_external_toc.parsing import parse_toc_yaml
+
+from attncourse.site import freshness
+from attncourse.site.build import BookError, build_book
+from attncourse.site.extension import leave_out_other_files
+
+__all__ = ["open_folder"]
 
 FRONT_MATTER = "---\nfile_format: mystnb\nkernelspec:\n  name: python3\n---\n"
 
@@ -26,8 +37,9 @@ def counting(name):
 @pytest.fixture
 def course(site, tmp_path):
     """A course of two small chapters, with the real configuration and the assets of the real one."""
-    root = tmp_path / "course"
+    root = tmp_path / "course [2024]"  # which some tools take for a pattern
     (root / "book").mkdir(parents=True)
+    (root / "README.md").write_text("# No page\n\n[dead](nowhere.md)\n")
     for name in ("_config.yml", "constraints.txt", "book/references.bib"):
         shutil.copy(ROOT / name, root / name)
     shutil.copytree(ROOT / "book" / "_static", root / "book" / "_static")
@@ -39,6 +51,32 @@ def course(site, tmp_path):
     (root / "book" / "index.md").write_text(chapter("First", counting("first")))
     (root / "book" / "second.md").write_text(chapter("Second", counting("second")))
     return root
+
+
+@pytest.fixture
+def built(open_folder, monkeypatch):
+    """The least that is a course, with a site that counts as up to date."""
+    root = open_folder / "course"
+    for name in ("_config.yml", "_toc.yml", "book/index.md", "_build/html/index.html"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("x\n")
+    monkeypatch.setattr(freshness, "PACKAGE", root / "book")  # which an ordinary user can read
+    (root / "_build/html/.built-from").write_text(freshness.site_fingerprint(root))
+    return root
+
+
+@contextlib.contextmanager
+def read_only(root):
+    """For a while we are somebody who may not write there."""
+    with ordinary_user(root.parent):
+        modes = {path: path.stat().st_mode for path in (root, *root.rglob("*"))}
+        for path, mode in modes.items():
+            path.chmod(mode & 0o555)
+        try:
+            yield
+        finally:
+            for path, mode in modes.items():
+                path.chmod(mode)
 
 
 def book(root, **environment):
@@ -192,6 +230,34 @@ def test_after_a_killed_build_nothing_claims_to_be_up_to_date(course):
     assert runs(course) == ["second"]
 
 
+def test_the_settings_of_whoever_builds_change_no_page(course, tmp_path):
+    """Nor do they fail the build: what matplotlib says of a setting it says on stderr."""
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nno.such.setting: 1\n")
+    cell = (
+        "import matplotlib as mpl\n"
+        "print('usetex', mpl.rcParams['text.usetex'], 'by', mpl.get_backend())"
+    )
+    (course / "book" / "second.md").write_text(chapter("Second – and last", cell), "utf-8")
+    own = {"MPLBACKEND": "nonsense", "MATPLOTLIBRC": str(tmp_path), "PYTHONIOENCODING": "ascii"}
+    done = book(course, **own)
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (course / "_build/html/book/second.html").read_text("utf-8")
+    assert "usetex False by" in page
+    assert "Second – and last" in page
+
+
+def test_a_file_that_the_table_of_contents_does_not_name_is_no_page(course):
+    """Also where there are brackets in the path of the book."""
+    config = SimpleNamespace(
+        external_toc_exclude_missing=True,
+        external_site_map=parse_toc_yaml(course / "_toc.yml"),
+        source_suffix={".ipynb": "myst-nb", ".md": "myst-nb"},
+    )
+    leave_out_other_files(SimpleNamespace(srcdir=str(course)), config)
+    pages = get_matching_files(course, config.include_patterns, ["_build"])
+    assert sorted(pages) == ["book/index.md", "book/second.md"]
+
+
 def test_repository_links_are_there_for_a_fork_that_names_itself_and_for_no_one_else(course):
     fork = "https://github.com/someone/fork"
     assert book(course).returncode == 0
@@ -218,6 +284,31 @@ def test_jupyter_book_alone_builds_too_and_says_what_to_run_when_assets_are_miss
     bare = subprocess.run(jupyter_book, cwd=course, capture_output=True, text=True)
     assert bare.returncode != 0
     assert "Run `attncourse book`, which fetches them" in bare.stdout + bare.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="becomes an ordinary user")
+@pytest.mark.parametrize("before", ["", ".build/", ".build/book.lock"])
+def test_where_nothing_can_be_written_a_site_that_is_up_to_date_is_found(built, before, capsys):
+    if before.endswith("/"):
+        (built / before).mkdir()
+    elif before:
+        (built / before).parent.mkdir()
+        (built / before).touch()
+    with read_only(built):
+        page = build_book(built)
+    assert page == built / "_build/html/index.html"
+    assert "is up to date" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.name != "posix", reason="becomes an ordinary user")
+def test_where_nothing_can_be_written_a_site_to_be_built_is_refused_in_a_sentence(built):
+    edit(built / "book/index.md", "x", "another text")
+    with read_only(built), pytest.raises(BookError, match=r"nothing can be written in .*Build it"):
+        build_book(built)
+    (built / ".build").mkdir()
+    (built / ".build/assets").write_text("no folder")
+    with pytest.raises(BookError, match=r"the book was not built: .*assets"):
+        build_book(built)
 
 
 def test_a_folder_without_a_course_is_refused(tmp_path):
