@@ -214,6 +214,12 @@ def set_up(project, extra, python_was_chosen=False, torch=None):
         if is_ready():  # made by the one who held the lock
             return
         exists = environment.folder.exists()
+        for folder in (environment.folder, environment.project)[not exists :]:
+            if not os.access(str(folder), os.W_OK):
+                raise Refusal(
+                    f"{folder} may not be written, and packages have to be installed in it. Copy "
+                    f"the project to a folder of yours."
+                )
         fault = environment.fault(python_was_chosen, torch) if exists else None
         if exists and not fault:
             say("Bringing .venv up to date with pyproject.toml and constraints.txt.")
@@ -340,8 +346,6 @@ def main():
         sys.exit(str(refusal))
     except subprocess.CalledProcessError as error:
         sys.exit(f"Setting up did not work; the lines above say why (status {error.returncode}).")
-    except PermissionError as error:
-        sys.exit(f"{error.filename} may not be written. Copy the project to a folder of yours.")
     except KeyboardInterrupt:
         sys.exit("Stopped. The same command goes on; what was loaded stays in pip's cache.")
 

@@ -17,7 +17,7 @@ fi
 # Whatever this machine's pip needs to reach an index.
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
 cp -L /etc/pip.conf "$root/etc/" 2>/dev/null || true
-cp -rL /etc/ssl/certs/. "$root/etc/ssl/certs/"
+cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 chroot "$root" id reader >/dev/null 2>&1 || chroot "$root" useradd --create-home reader
 rm -rf "$root/home/reader/the course"
 git clone --quiet . "$root/home/reader/the course"
@@ -28,6 +28,10 @@ trap 'umount "$root/proc"' EXIT
 inside() { chroot "$root" su - reader -c "cd '/home/reader/the course' && $*"; }
 inside cat /etc/os-release | head -n 1
 inside python3 --version
+if ! inside "python3 -c 'import ensurepip'" 2>/dev/null; then
+    inside "make $target" || true  # which says the line to type
+    chroot "$root" apt-get install -y -qq --no-install-recommends python3-venv
+fi
 if inside "make $target ${settings[*]}"; then
     inside "make $target ${settings[*]}" | tail -n 5  # with nothing to do
     echo "in $root/home/reader/the course: $(du -sh "$root/home/reader/the course/.venv" | cut -f 1) of .venv"
