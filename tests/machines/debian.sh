@@ -25,7 +25,9 @@ chroot "$root" chown -R reader "/home/reader/the course"
 mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
 trap 'umount "$root/proc"' EXIT
 
-inside() { chroot "$root" su - reader -c "cd '/home/reader/the course' && $*"; }
+inside() {
+    chroot "$root" su - reader -c "export NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt; cd '/home/reader/the course' && $*"
+}
 inside cat /etc/os-release | head -n 1
 inside python3 --version
 if ! inside "python3 -c 'import ensurepip'" 2>/dev/null; then
