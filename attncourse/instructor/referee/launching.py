@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import tempfile
@@ -60,6 +61,7 @@ class NurseryProcess:
             self._process = subprocess.Popen(
                 program,
                 pass_fds=[theirs.fileno()],
+                env=os.environ | sandbox.SAME_EACH_TIME,  # bubblewrap hands on none of it
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,

@@ -37,6 +37,7 @@ What is not stopped:
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.util
 import os
 import shutil
@@ -47,7 +48,12 @@ import sysconfig
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+SAME_EACH_TIME = {"PYTHONHASHSEED": "0"}
+"""For the nursery: a set that a notebook prints is in the same order when it is graded again."""
 _SCRATCH = ("/tmp", "/scratch")  # the second where Python or the course lies below the first
+_APPARMOR_SETTING = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
+_OF_APPARMOR = ("setting up uid map: Permission denied", "loopback: Failed RTM_NEWADDR")
+_PROFILE = "abi <abi/4.0>, profile bwrap /usr/bin/bwrap flags=(unconfined) { userns, }"
 _CLAIMS_PER_CORE = 100  # workers at a time, before a core is given to more unseen
 _OF_PYTHON = ("fcntl", "resource")
 _PACKAGE = Path(__file__).resolve().parents[2]
@@ -158,6 +164,7 @@ def _environment() -> dict[str, str]:
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "OMP_NUM_THREADS": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
+        **SAME_EACH_TIME,
         "PYTHONPATH": str(_PACKAGE.parent) if _outside_of_the_libraries() else "",
     }
 
@@ -212,8 +219,29 @@ def check() -> None:
 
 def refused(reason: str) -> str:
     """Why this machine cannot confine a process, and what to do."""
+    if _apparmor_forbids(reason):
+        remedy = (
+            "AppArmor forbids it, as on Ubuntu since 24.04 "
+            "(kernel.apparmor_restrict_unprivileged_userns): allow bubblewrap user namespaces by a "
+            f"profile, `{_PROFILE}` in /etc/apparmor.d/bwrap, and load it with `sudo "
+            "apparmor_parser -r /etc/apparmor.d/bwrap`; the instructor guide says more"
+        )
+    else:
+        remedy = (
+            "In a locked-down container allow user namespaces (docker: --security-opt "
+            "seccomp=unconfined)"
+        )
     return (
-        f"students' code cannot be confined here ({reason}). In a locked-down container allow "
-        "user namespaces (docker: --security-opt seccomp=unconfined), or grade on a machine that "
+        f"students' code cannot be confined here ({reason}). {remedy}. Or grade on a machine that "
         "is thrown away, with --unsandboxed"
     )
+
+
+def _apparmor_forbids(reason: str) -> bool:
+    """Whether namespaces can be made here, and are of no use: AppArmor takes what they give."""
+    if any(words in reason for words in _OF_APPARMOR):
+        return True
+    refusal = any(os.strerror(number) in reason for number in (errno.EACCES, errno.EPERM))
+    with contextlib.suppress(OSError):
+        return refusal and Path(_APPARMOR_SETTING).read_text().strip() == "1"
+    return False
