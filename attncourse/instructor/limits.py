@@ -67,6 +67,13 @@ FILES = 20_000  # and folders, in the scratch folder and in shared memory each
 # Of what is handed in.
 MAX_NOTEBOOK_BYTES = 64 * _MIB  # its pictures are in it, and are thrown away
 MAX_STUDENT_NAME = 128  # characters; the gradebook's own limit
+MAX_NOTEBOOK_VALUES = 1_000_000  # in its JSON; each may take up 250 bytes once it is read
+MAX_NESTING = 100  # of lists in lists in JSON; Python reads up to a thousand
+MAX_OLD_NOTEBOOK_BYTES = 4 * _MIB  # before format 4; to convert it takes a hundred times as much
+MAX_OLD_NOTEBOOK_VALUES = 100_000  # and this many seconds for a million
+MAX_TIMESTAMP_BYTES = 1000
+MAX_FILES_BESIDE = 1000  # that are copied with the notebooks, and
+MAX_BYTES_BESIDE = 256 * _MIB  # of all of them
 MAX_CELLS = 2000  # each is made anew, before any limit of time
 MAX_MARKDOWN = 50_000  # characters of a cell that are rendered, and
 MAX_TAGS = 500  # of the student's own, any of which may stay open: bleach takes their square
@@ -82,8 +89,10 @@ MAX_NOTEBOOK_OUTPUT = 32 * _MIB  # characters of all cells, but for the verdicts
 
 # Of a message between a worker and the judge.
 MAX_HEADER = 16 * _MIB  # bytes of JSON
-MAX_VALUES = 1_000_000  # in the JSON; each takes up some 70 bytes once it is read
+MAX_VALUES = 100_000  # in the JSON; each takes up some 70 bytes once it is read
+MAX_TENSORS = 1000
 MAX_TENSOR_BYTES = 64 * _MIB  # of all tensors of a message
+MAX_TENSOR_ENTRIES = 1 << 24  # of all of them too, where a size of 0 counts as 1
 MAX_DEPTH = 8  # of lists in lists
 MAX_DIMENSIONS = 16
 MAX_INTEGER = 1 << 64

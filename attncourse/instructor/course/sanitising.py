@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
-from attncourse.instructor import limits
+from attncourse.instructor import bounded_json, limits
 from attncourse.instructor.course.assignment import SourceCell, SourceNotebook
+from attncourse.instructor.course.files_beside import PICTURES, FileBeside, remark
 from attncourse.instructor.course.submissions import Problem
 from attncourse.instructor.notes import error_output, judge_failed_outputs
 
@@ -20,7 +20,9 @@ _FOREIGN = "foreign"  # it is run all the same: it may be that its cells only lo
 _CELL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
-def sanitised(content: bytes | Problem, source: SourceNotebook) -> NotebookNode:
+def sanitised(
+    content: bytes | Problem, source: SourceNotebook, beside: Iterable[FileBeside] = ()
+) -> NotebookNode:
     """The notebook to be graded.
 
     Cells that are locked in the problem set are the problem set's own; what is missing of them,
@@ -30,6 +32,9 @@ def sanitised(content: bytes | Problem, source: SourceNotebook) -> NotebookNode:
 
     What was wrong with the one handed in stands in a cell at the top, and in the metadata:
     `problem_with` and `mended_in` find it there.
+
+    Args:
+        beside: what lies beside the notebook. What is not kept as it is stands there too.
     """
     problem, cells = (content, []) if isinstance(content, Problem) else _read(content)
     known = {cell.name: cell for cell in source.cells}
@@ -49,13 +54,14 @@ def sanitised(content: bytes | Problem, source: SourceNotebook) -> NotebookNode:
         made.append(_clean(cell, wanted))
     missing = [cell for cell in source.cells if _is_kept(cell) and cell.name not in seen]
     _restore(made, source, seen)
-    mended = ""
+    mended = remark(beside)
     if problem is None and not seen:
         problem = Problem(_FOREIGN, "No cell of this problem set is in the notebook.")
     if problem is not None:
-        made.insert(0, _notice(_NOT_AS_IT_WAS, problem.reason))
+        made.insert(0, _notice(_NOT_AS_IT_WAS, f"{problem.reason} {mended}".strip()))
     else:
-        mended = _mended(missing, changed, [cell for cell in doubled if _is_kept(cell)])
+        doubled = [cell for cell in doubled if _is_kept(cell)]
+        mended = f"{_mended(missing, changed, doubled)} {mended}".strip()
         if mended:
             made.insert(0, _notice(_MENDED, mended))
     for number, cell in enumerate(_with_free_ids(made)):
@@ -98,12 +104,11 @@ def refuse(notebook: NotebookNode, problem: Problem, *, our_fault: bool = False)
 
 def _read(content: bytes) -> tuple[Problem | None, list[Any]]:
     try:
-        document = json.loads(content)
+        document = _parsed(content, limits.MAX_NOTEBOOK_VALUES)
         if not isinstance(document, dict) or not isinstance(document.get("nbformat"), int):
             return Problem("no notebook", "The file is not a Jupyter notebook."), []
         if document["nbformat"] != 4:
-            old = nbformat.from_dict(document)  # type: ignore[no-untyped-call]
-            document = nbformat.convert(old, 4)  # type: ignore[no-untyped-call]
+            document = _converted(content)
         cells = document.get("cells")
         if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
             return Problem("no notebook", "The notebook has no list of cells."), []
@@ -111,11 +116,37 @@ def _read(content: bytes) -> tuple[Problem | None, list[Any]]:
             reason = f"The notebook has {len(cells):,} cells; {limits.MAX_CELLS:,} are the most."
             return Problem("too large", reason), []
         return None, cells
+    except _TooLarge as error:
+        return Problem("too large", str(error)), []
     except (ValueError, RecursionError, MemoryError) as error:
         return Problem("broken", f"The file cannot be read as a notebook: {str(error)[:200]}."), []
     except Exception as error:  # of the conversion from an older format: of any kind
         reason = f"The notebook is of an old format and broken: {type(error).__name__}."
         return Problem("broken", reason), []
+
+
+class _TooLarge(Exception):
+    """To read the notebook would take more than it may."""
+
+
+def _parsed(content: bytes, values: int) -> Any:
+    try:
+        return bounded_json.loads(content, values=values, depth=limits.MAX_NESTING)
+    except bounded_json.TooMuch as reason:
+        raise _TooLarge(f"The notebook is too large to be read: {reason}.") from None
+
+
+def _converted(content: bytes) -> Any:
+    """A notebook of another format than 4, which every part of it goes through several times."""
+    if len(content) > limits.MAX_OLD_NOTEBOOK_BYTES:
+        raise _TooLarge(
+            f"The notebook is of an old format and has {len(content):,} bytes; of these formats "
+            f"{limits.MAX_OLD_NOTEBOOK_BYTES:,} are the most. Jupyter saves it in the new one."
+        )
+    old = nbformat.from_dict(  # type: ignore[no-untyped-call]
+        _parsed(content, limits.MAX_OLD_NOTEBOOK_VALUES)
+    )
+    return nbformat.convert(old, 4)  # type: ignore[no-untyped-call]
 
 
 def _name(cell: dict[str, Any]) -> str | None:
@@ -142,18 +173,27 @@ def _clean(cell: dict[str, Any], wanted: SourceCell | None) -> NotebookNode:
     attached = cell.get("attachments")
     if made.cell_type == "markdown" and isinstance(attached, dict):  # pictures of an answer
         made.attachments = {
-            _storable(name): {"image/png": _storable(bundle["image/png"])}
+            _storable(name): pictures
             for name, bundle in attached.items()
-            if isinstance(bundle, dict) and isinstance(bundle.get("image/png"), str)
+            if isinstance(bundle, dict) and (pictures := _pictures(bundle))
         }
     return made
 
 
+def _pictures(bundle: dict[str, Any]) -> dict[str, str]:
+    """Those of an attachment's forms that a browser shows and does not run."""
+    return {kind: _storable(text) for kind in PICTURES if (text := _text(bundle.get(kind)))}
+
+
 def _source(cell: dict[str, Any]) -> str:
-    source = cell.get("source")
-    if isinstance(source, list) and all(isinstance(line, str) for line in source):
-        source = "".join(source)
-    return source if isinstance(source, str) else ""
+    return _text(cell.get("source"))
+
+
+def _text(value: Any) -> str:
+    """As a notebook's file may have it: a string, or its lines."""
+    if isinstance(value, list) and all(isinstance(line, str) for line in value):
+        value = "".join(value)
+    return value if isinstance(value, str) else ""
 
 
 def _storable(text: str) -> str:
@@ -194,8 +234,10 @@ def _has_changed(cell: dict[str, Any], wanted: SourceCell) -> bool:
     if wanted.points is not None and points != wanted.points:
         return True
     # An instructor's own copy has the mark scheme in it.
-    known = map(_to_compare, (wanted.released, wanted.source))
-    return wanted.locked and _to_compare(_source(cell)) not in known
+    known, source = (wanted.released, wanted.source), _source(cell)
+    # No program adds so much, and it may be millions of lines.
+    longer = len(source.strip()) > 2 * max(map(len, known)) + 1000
+    return wanted.locked and (longer or _to_compare(source) not in map(_to_compare, known))
 
 
 def _to_compare(source: str) -> list[str]:

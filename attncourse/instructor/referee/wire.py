@@ -12,14 +12,14 @@ import math
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from attncourse.checking.values import Foreign, Value
-from attncourse.instructor import limits
+from attncourse.instructor import bounded_json, limits
 
 _LENGTHS = struct.Struct(">IQ")
 _DTYPES = {
@@ -75,13 +75,13 @@ class Channel:
             if header_size > limits.MAX_HEADER or body_size > limits.MAX_TENSOR_BYTES:
                 raise WireError(f"a message of {header_size + body_size} bytes is too large")
             header = self._exactly(header_size, deadline)
-            # Every value but the first has a comma or a bracket before it.
-            if sum(map(header.count, (b",", b"[", b"{"))) > limits.MAX_VALUES:
-                raise WireError("a message of so many values is too large")
             body = self._exactly(body_size, deadline)
-            return _Reader(body).message(json.loads(header))
+            content = bounded_json.loads(header, values=limits.MAX_VALUES, depth=limits.MAX_NESTING)
+            return _Reader(body).message(content)
         except WireError:
             raise
+        except bounded_json.TooMuch as reason:
+            raise WireError(f"the message is too large: {reason}") from None
         except Exception as error:  # whatever json or torch say to whatever was sent
             raise WireError(f"the message makes no sense ({type(error).__name__})") from None
 
@@ -131,6 +131,8 @@ def _encoded(value: Value, tensors: list[bytes], depth: int) -> Any:
         name = str(value.dtype).removeprefix("torch.")
         if name not in _DTYPES:
             return {"foreign": f"tensor of {name}"}
+        if _entries(value.shape) > limits.MAX_TENSOR_ENTRIES:
+            raise WireError("the tensor is too large")
         # Whether an input lies in memory in the order of its axes is part of what a case tests.
         strides = value.stride()
         order = sorted(range(value.ndim), key=lambda axis: -strides[axis])
@@ -153,6 +155,7 @@ class _Reader:
     def __init__(self, body: bytearray) -> None:
         self._body = body
         self._at = 0
+        self._tensors, self._room = limits.MAX_TENSORS, limits.MAX_TENSOR_ENTRIES
 
     def message(self, header: Any) -> Any:
         value = self._decoded(header, 0)
@@ -192,6 +195,10 @@ class _Reader:
             or sorted(order) != list(range(len(shape)))
         ):
             raise WireError("a tensor has no such shape")
+        self._tensors -= 1
+        self._room -= _entries(shape)
+        if min(self._tensors, self._room) < 0:
+            raise WireError("the tensors are too many, or too large")
         size = math.prod(shape) * dtype.itemsize
         raw = self._body[self._at : self._at + size]
         if len(raw) != size:
@@ -204,6 +211,13 @@ class _Reader:
         typed = flat.ne(0) if dtype == torch.bool else flat.view(dtype)
         back = [order.index(axis) for axis in range(len(order))]
         return typed.reshape([shape[axis] for axis in order]).permute(back)
+
+
+def _entries(shape: Sequence[int]) -> int:
+    """As many as there are, where an empty axis does not make the others free: what goes along
+    them finds nothing to read, and is as long about it as they are.
+    """
+    return math.prod(max(size, 1) for size in shape)
 
 
 def _text(text: Any) -> str:

@@ -6,13 +6,20 @@ import json
 import nbformat
 import pytest
 
+from attncourse.instructor.course import sanitising
 from attncourse.instructor.course.assignment import SourceCell, SourceNotebook
 from attncourse.instructor.course.sanitising import (
     mended_in,
     problem_with,
     sanitised,
 )
-from attncourse.instructor.limits import MAX_CELLS
+from attncourse.instructor.limits import (
+    MAX_CELLS,
+    MAX_NESTING,
+    MAX_NOTEBOOK_VALUES,
+    MAX_OLD_NOTEBOOK_BYTES,
+    MAX_OLD_NOTEBOOK_VALUES,
+)
 
 
 def source_cell(name, source, kind="locked", cell_type="code"):
@@ -244,6 +251,55 @@ def test_a_notebook_of_an_older_format_is_read():
     notebook = sanitised(json.dumps(old).encode(), SOURCE)
     assert problem_with(notebook).kind == "foreign"
     assert notebook.cells[1].source == "1"
+
+
+def old(source, *outputs):
+    cell = {"cell_type": "code", "input": source, "language": "python", "outputs": outputs}
+    worksheets = [{"cells": [cell]}]
+    document = {"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": worksheets}
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (lambda: old("x" * MAX_OLD_NOTEBOOK_BYTES), "is of an old format and has 4,194,"),
+        (lambda: old("x", *[0] * MAX_OLD_NOTEBOOK_VALUES), "more than 100,000 values"),
+        (lambda: old("x").replace(b'"nbformat": 3', b'"nbformat": 5') + b" " * (4 << 20), "old"),
+    ],
+    ids=["bytes", "values", "a format to come"],
+)
+def test_an_older_notebook_that_would_take_long_to_convert_is_refused(content, why, monkeypatch):
+    monkeypatch.setattr("nbformat.convert", None)
+    notebook = sanitised(content(), SOURCE)
+    assert problem_with(notebook).kind == "too large"
+    assert why in problem_with(notebook).reason
+    assert why in notebook.cells[0].source
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"[" + b"0," * MAX_NOTEBOOK_VALUES + b"0]", "more than 1,000,000 values"),
+        (b"[" * (MAX_NESTING + 1) + b"]" * (MAX_NESTING + 1), "nested more than 100 deep"),
+    ],
+    ids=["values", "nesting"],
+)
+def test_a_notebook_that_would_take_much_to_parse_is_refused_before(content, why, monkeypatch):
+    monkeypatch.setattr("json.loads", None)
+    notebook = sanitised(content, SOURCE)
+    assert problem_with(notebook).kind == "too large"
+    assert why in problem_with(notebook).reason
+    assert why in notebook.cells[0].source
+
+
+def test_a_locked_cell_of_ever_so_many_lines_is_told_without_reading_them(monkeypatch):
+    cells = with_(0, source="import torch" + "\n" * 2000 + "import os")
+    seen = []
+    compare = sanitising._to_compare
+    monkeypatch.setattr(sanitising, "_to_compare", lambda s: seen.append(len(s)) or compare(s))
+    assert "`setup`" in mended_in(cleaned(cells)[0])
+    assert max(seen) < 1000
 
 
 def test_pictures_of_an_answer_are_kept_and_can_be_stored():

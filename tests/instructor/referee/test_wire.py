@@ -303,10 +303,47 @@ def test_a_truth_value_is_true_or_false_whatever_its_byte() -> None:
     assert got.view(torch.uint8).tolist() == [0, 1, 1]
 
 
-def test_an_empty_tensor_whose_other_sizes_are_huge_harms_nobody() -> None:
-    header = tensor(shape=[1 << 26] * 15 + [0], order=list(range(16)))
-    with contextlib.suppress(WireError):
-        assert received(framed(header)).numel() == 0
+@pytest.mark.parametrize("dtype", ["float32", "bool", "complex64"])
+@pytest.mark.parametrize(
+    "shape",
+    [[limits.MAX_TENSOR_ENTRIES + 1, 0], [0, 1 << 13, (1 << 11) + 1], [1 << 26] * 15 + [0]],
+    ids=["rows without columns", "its sizes together", "all of them"],
+)
+def test_an_empty_tensor_is_as_large_as_its_other_sizes(
+    dtype: str, shape: list[int], ends: Pair
+) -> None:
+    with pytest.raises(WireError, match="too large"):
+        received(framed(tensor(tensor=dtype, shape=shape, order=list(range(len(shape))))))
+    if len(shape) < 16:  # torch makes none that is larger
+        with pytest.raises(WireError, match="too large"):
+            ends[0].send({"value": torch.empty(shape)})
+
+
+def test_tensors_are_counted_and_measured_together() -> None:
+    half = tensor(shape=[limits.MAX_TENSOR_ENTRIES // 2, 0], order=[0, 1])
+    assert len(received(framed({"list": [half] * 2}))) == 2
+    with pytest.raises(WireError, match="too large"):
+        received(framed({"list": [half] * 3}))
+    small = tensor(shape=[], order=[])
+    with pytest.raises(WireError, match="too many"):
+        received(framed({"list": [small] * (limits.MAX_TENSORS + 1)}, bytes(4 * 1001)))
+
+
+def test_values_and_brackets_are_counted_before_they_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("json.loads", None)
+    for header in (
+        b'{"list":[' + b"0," * limits.MAX_VALUES + b"0]}",
+        b"[" * (limits.MAX_NESTING + 1),
+    ):
+        with pytest.raises(WireError, match="too large"):
+            received(framed(header))
+
+
+def test_what_stands_in_text_does_not_count() -> None:
+    text = '[{,"\\' * limits.MAX_VALUES
+    assert there_and_back({"text": text}) == {"text": text}
 
 
 def test_what_a_message_promises_takes_no_memory_before_it_comes() -> None:
