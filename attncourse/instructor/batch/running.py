@@ -17,11 +17,17 @@ from attncourse.instructor.batch.grading import FAILED, Graded, failed, in_short
 from attncourse.instructor.batch.records import FOLDER, Record, Records
 from attncourse.instructor.batch.settings import BatchSettings
 from attncourse.instructor.batch.writer import Writer, ends_the_batch
-from attncourse.instructor.course.configuration import Course, GradeError
+from attncourse.instructor.course.configuration import CONFIG, Course, GradeError
 from attncourse.instructor.course.gradebook import open_gradebook, read_assignment
 from attncourse.instructor.course.release import problem_set_names
 from attncourse.instructor.course.secret import SecretError
-from attncourse.instructor.course.submissions import Submission, find, printable, read
+from attncourse.instructor.course.submissions import (
+    LeftOut,
+    Submission,
+    find,
+    printable,
+    read,
+)
 
 
 class Backend(Protocol):
@@ -52,8 +58,8 @@ class Batch:
     """Of every submission, by student."""
     graded: int
     """How many of them in this run; the others were graded before."""
-    misnamed: list[str]
-    """Folders whose names cannot be a student's."""
+    left_out: list[LeftOut]
+    """What lies there and was not graded."""
     points: float
     """The most that the checks give."""
 
@@ -67,7 +73,7 @@ def grade_problem_set(course: Course, name: str, backend: Backend) -> Batch:
     Raises:
         GradeError: nothing can be graded; the message says why and what to do.
     """
-    submissions, misnamed = _found(course, name)
+    submissions, left_out = _found(course, name)
     with _locked(course.root, name), open_gradebook(course) as gradebook:
         assignment = read_assignment(course, gradebook, name)
         try:
@@ -76,6 +82,9 @@ def grade_problem_set(course: Course, name: str, backend: Backend) -> Batch:
             raise GradeError(str(error)) from None
         settings = BatchSettings(assignment, course.root, course.limits, backend.sandboxed, now)
         writer, records = Writer(course, gradebook, assignment), Records(course.root, name)
+        if not course.creates_students:
+            submissions, unknown = _known(submissions, writer)
+            left_out += unknown
         done, waiting = _done_and_to_do(submissions, settings, writer, records)
         progress = tqdm(
             backend.grade_all(waiting, settings) if waiting else (),
@@ -97,7 +106,7 @@ def grade_problem_set(course: Course, name: str, backend: Backend) -> Batch:
                 ) from None
             done[submission.student] = record
     ordered = [done[submission.student] for submission in submissions]
-    return Batch(name, ordered, len(waiting), misnamed, assignment.points)
+    return Batch(name, ordered, len(waiting), left_out, assignment.points)
 
 
 def _written(
@@ -123,17 +132,41 @@ def _written(
         ) from None
 
 
-def _found(course: Course, name: str) -> tuple[list[Submission], list[str]]:
+def _found(course: Course, name: str) -> tuple[list[Submission], list[LeftOut]]:
     known = problem_set_names(course.root)
     if name not in known:
         raise GradeError(
             f"there is no problem set {name!r} in solutions/; there is {', '.join(known) or 'none'}"
         )
-    submissions, misnamed = find(course, name)
+    submissions, left_out = find(course, name)
     if not submissions:
-        place = course.folder("submitted", "STUDENT", name)
-        raise GradeError(f"nothing is submitted for {name}; submissions go to {place}/")
-    return submissions, misnamed
+        place, directory = course.folder("submitted", "STUDENT", name), course.directory
+        why = f"nothing is submitted for {name}; submissions go to {place}/"
+        if left_out:
+            why += f". Left out: {'; '.join(f'{each.name}: {each.reason}' for each in left_out)}"
+        if directory.student_id != "*" or directory.student_id_exclude:
+            why += f". In {CONFIG}, student_id and student_id_exclude say who is graded"
+        raise GradeError(why)
+    return submissions, left_out
+
+
+def _known(submissions: list[Submission], writer: Writer) -> tuple[list[Submission], list[LeftOut]]:
+    """Those of students in the gradebook, and the others."""
+    students = writer.students()
+    known = [each for each in submissions if each.student in students]
+    reason = (
+        "The gradebook does not know this student, and the configuration says not to create any "
+        "(create_student). Enter the student by `nbgrader db student add`."
+    )
+    unknown = [
+        LeftOut(each.student, "not in the gradebook", reason)
+        for each in submissions
+        if each.student not in students
+    ]
+    if not known:
+        names = ", ".join(each.name for each in unknown)
+        raise GradeError(f"of {names}, nothing can be graded. {reason.removesuffix('.')}")
+    return known, unknown
 
 
 @contextlib.contextmanager

@@ -172,7 +172,8 @@ class Summary:
                     "sandboxed": "yes" if record.sandboxed else "no",
                 }
             )
-        for name in self._batch.misnamed:
+        for left_out in self._batch.left_out:
+            name = left_out.name
             writer.writerow({"student": _for_spreadsheet(name), **joined[name]})
         return file.getvalue()
 
@@ -226,8 +227,8 @@ def _remarks(batch: Batch) -> Iterator[Remark]:
                 if item.needs_a_person and not failed:  # which one remark says of all cells
                     reason = f"{item.cell}: {item.needs_a_person}"
                     yield Remark(record.student, NEEDS_A_PERSON, reason)
-    for name in batch.misnamed:
-        yield Remark(name, "misnamed", "The folder's name cannot be a student's in the gradebook.")
+    for left_out in batch.left_out:
+        yield Remark(left_out.name, left_out.kind, left_out.reason)
 
 
 def _in_one_line(text: str) -> str:

@@ -65,6 +65,10 @@ class Writer:
             found[student][notebook, cell] = score
         return found
 
+    def students(self) -> set[str]:
+        """Whom the gradebook knows."""
+        return set(self._gradebook.db.scalars(sqlalchemy.select(api.Student.id)))
+
     def holds(self, record: Record, scores: dict[tuple[str, str], float | None]) -> bool:
         """Whether what the record says still stands, in the gradebook and in autograded/."""
         wanted = {

@@ -78,6 +78,11 @@ class Course:
         self.root = Path(self.directory.root)
         self.limits = limits_in(config)
 
+    @property
+    def creates_students(self) -> bool:
+        """Whether who has handed in is entered in the gradebook, where nobody has done so."""
+        return bool(self.config.Autograde.get("create_student", True))
+
     def folder(self, step: str, student: str, problem_set: str) -> Path:
         """Where nbgrader keeps `student`'s work at a step, such as `"submitted"`."""
         name = getattr(self.directory, f"{step}_directory")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fnmatch
 import glob
 import hashlib
 import os
@@ -16,6 +17,8 @@ from attncourse.instructor import limits
 from attncourse.instructor.course.configuration import Course
 
 TIMESTAMP = "timestamp.txt"
+HIDDEN = "hidden"
+"""The kind of what nbgrader does not see."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,18 @@ class Submission:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Work that lies there and is not graded."""
+
+    name: str
+    """Of the student's folder."""
+    kind: str
+    """A word or two, as of a `Problem`."""
+    reason: str
+    """A sentence that the instructor reads."""
+
+
+@dataclass(frozen=True)
 class HandedIn:
     """One student's work as it was read."""
 
@@ -59,9 +74,13 @@ class HandedIn:
         return digest.hexdigest()
 
 
-def find(course: Course, problem_set: str) -> tuple[list[Submission], list[str]]:
-    """Every student's folder for the problem set, and names of folders that name no student."""
-    found, misnamed = [], []
+def find(course: Course, problem_set: str) -> tuple[list[Submission], list[LeftOut]]:
+    """The folder for the problem set of every student whom the course's configuration lets in.
+
+    And folders that look like one, and are none. Whom `student_id` and `student_id_exclude` leave
+    out stands in neither.
+    """
+    found, left_out = [], []
     anyone = "\0"  # stands in no name
     parts = course.folder("submitted", anyone, problem_set).parts
     until = next(number for number, part in enumerate(parts) if anyone in part) + 1
@@ -72,16 +91,26 @@ def find(course: Course, problem_set: str) -> tuple[list[Submission], list[str]]
             escape=True,
         )
     )
-    for beginning in sorted(glob.glob(pattern)):
+    chosen = course.directory.student_id
+    named_hidden = parts[until - 1].replace(anyone, chosen).startswith(".")
+    excluded = course.directory.student_id_exclude.split(",")
+    for beginning in sorted(glob.glob(pattern, include_hidden=True)):
         path = os.path.join(beginning, *parts[until:])
         match = shape.fullmatch(path)
-        if match and not _known_to_be_missing(path):
-            student = match["student"]
-            if len(student) > limits.MAX_STUDENT_NAME or not student.isprintable():
-                misnamed.append(ascii(student))
-            else:
-                found.append(Submission(student, Path(path)))
-    return found, misnamed
+        if match is None or _known_to_be_missing(path):
+            continue
+        student = match["student"]
+        if student in excluded or not fnmatch.fnmatchcase(student, chosen):
+            continue
+        if os.path.basename(beginning).startswith(".") and not named_hidden:
+            reason = "nbgrader does not see a folder whose name begins with a dot. Rename it."
+            left_out.append(LeftOut(printable(student), HIDDEN, reason))
+        elif len(student) > limits.MAX_STUDENT_NAME or not student.isprintable():
+            reason = "The folder's name cannot be a student's in the gradebook."
+            left_out.append(LeftOut(ascii(student), "misnamed", reason))
+        else:
+            found.append(Submission(student, Path(path)))
+    return found, left_out
 
 
 def _known_to_be_missing(path: str) -> bool:

@@ -17,7 +17,11 @@ from attncourse.instructor.course.sanitising import mended_in, problem_with, san
 from attncourse.instructor.course.secret import SecretError
 from attncourse.instructor.course.submissions import Submission
 from attncourse.instructor.pipeline.referee import Referee
-from attncourse.instructor.pipeline.running_course import course_directory, running_assignment
+from attncourse.instructor.pipeline.running_course import (
+    RunningCourse,
+    course_directory,
+    running_assignment,
+)
 from attncourse.instructor.referee.graded_cell import CheckError, require_valid_checks
 from attncourse.instructor.referee.sandbox import NoLinux, NoSandbox
 
@@ -42,6 +46,13 @@ class Submissions(NotebookExporter):
             raise NbGraderException(str(reason)) from None
         if self.parent is not None:
             _plan_every_notebook(self.parent, self._assignment)
+            self._tell_what_is_hidden()
+
+    def _tell_what_is_hidden(self) -> None:
+        course = RunningCourse(course_directory(self))
+        for each in submissions.find(course, self._assignment.name)[1]:
+            if each.kind == submissions.HIDDEN:
+                self.log.warning("%s: %s", each.name, each.reason)
 
     def from_filename(
         self, filename: str, resources: dict[str, Any] | None = None, **settings: Any

@@ -201,3 +201,74 @@ def test_what_is_handed_in_after_all_is_for_a_person_to_read_in_both(course, tmp
         if (who, name) == ("late", ESSAY)
     ]
     assert (points, waits_for_a_person) == (None, True)
+
+
+def configure(course, line):
+    with (course.folder / "nbgrader_config.py").open("a") as file:
+        file.write(f"{line}\n")
+
+
+def entered(course):
+    return {who for (who, *_) in course.gradebook()["submissions"]}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "c.CourseDirectory.student_id_exclude = 'tester,untouched'",
+        "c.CourseDirectory.student_id = '[gh]*'",
+    ],
+)
+def test_whom_the_configuration_leaves_out_is_graded_in_neither(course, tmp_path, line):
+    course.hand_in("tester", HALF_RIGHT)
+    configure(course, line)
+    (batch, _), (plain, _) = in_both_ways(course, tmp_path)
+    assert entered(batch) == {"half-right"}
+    assert batch.gradebook() == plain.gradebook()
+    for graded in (batch, plain):
+        assert {path.name for path in graded.folder.glob("autograded/*")} == {"half-right"}
+        assert graded.sql("SELECT id FROM student") == [("half-right",)]
+    assert [row["student"] for row in batch.summary()] == ["half-right"]
+
+
+def test_where_no_student_may_be_created_only_those_who_are_known_are_graded(course, tmp_path):
+    course.run("nbgrader", "db", "student", "add", "half-right")
+    configure(course, "c.Autograde.create_student = False")
+    (batch, done), (plain, told) = in_both_ways(course, tmp_path, check=False)
+    assert entered(batch) == {"half-right"}
+    assert batch.gradebook() == plain.gradebook()
+    assert batch.sql("SELECT id FROM student") == [("half-right",)]
+    assert "not in the gradebook (1)" in done.stdout
+    assert "untouched: The gradebook does not know this student" in done.stdout
+    assert "No student with ID 'untouched'" in told.stderr
+    batch.run("nbgrader", "db", "student", "add", "untouched")
+    batch.grade("--jobs", "1")
+    assert entered(batch) == {"half-right", "untouched"}
+
+
+def test_where_no_student_is_known_nothing_is_graded_and_it_is_said(course):
+    configure(course, "c.Autograde.create_student = False")
+    done = course.grade("--jobs", "1", check=False)
+    assert done.returncode == 1
+    assert "half-right, untouched" in done.stderr
+    assert "nbgrader db student add" in done.stderr
+    assert not entered(course)
+
+
+def test_a_folder_that_begins_with_a_dot_is_named_in_both(course, tmp_path):
+    course.hand_in(".hidden", HALF_RIGHT)
+    (batch, done), (plain, told) = in_both_ways(course, tmp_path)
+    assert entered(batch) == entered(plain) == {"half-right", "untouched"}
+    for said in (done.stdout, told.stderr):
+        assert ".hidden: nbgrader does not see a folder whose name begins with a dot" in said
+
+
+def test_where_all_are_left_out_it_is_said_why(generated_course, tmp_path):
+    course = generated_course.copied(tmp_path / "course")
+    course.hand_in(".hidden", HALF_RIGHT)
+    course.hand_in("tester", HALF_RIGHT)
+    configure(course, "c.CourseDirectory.student_id_exclude = 'tester'")
+    done = course.grade("--jobs", "1", check=False)
+    assert done.returncode == 1
+    for words in ("nothing is submitted", ".hidden: ", "begins with a dot", "student_id_exclude"):
+        assert words in done.stderr

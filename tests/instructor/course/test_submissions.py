@@ -28,9 +28,9 @@ def place(course):
 
 
 def only_problem(course, name="a"):
-    [submission], misnamed = find(course, PS)
+    [submission], left_out = find(course, PS)
     assert submission == Submission("ada", place(course))
-    assert misnamed == []
+    assert left_out == []
     return read(submission, [name]).notebooks[name]
 
 
@@ -86,3 +86,32 @@ def test_who_has_handed_in_other_work_only_is_not_listed(course):
     (course.root / "submitted" / "README").write_text("x")
     (place(course) / "a.ipynb").write_bytes(b"x")
     assert only_problem(course) == b"x"
+
+
+def hand_in(course, *students):
+    for student in students:
+        (course.root / "submitted" / student / PS).mkdir(parents=True, exist_ok=True)
+
+
+def students(course, **settings):
+    for name, value in settings.items():
+        setattr(course.directory, name, value)
+    found, left_out = find(course, PS)
+    return [each.student for each in found], [(each.name, each.kind) for each in left_out]
+
+
+def test_whom_the_configuration_leaves_out_is_not_found(course):
+    hand_in(course, "ada", "bob", "tester", "tester2")
+    assert students(course)[0] == ["ada", "bob", "tester", "tester2"]
+    assert students(course, student_id_exclude="tester,bob")[0] == ["ada", "tester2"]
+    assert students(course, student_id="t*", student_id_exclude="")[0] == ["tester", "tester2"]
+    assert students(course, student_id="[ab]*", student_id_exclude="ada")[0] == ["bob"]
+
+
+def test_a_folder_that_begins_with_a_dot_is_named_unless_it_is_left_out_or_asked_for(course):
+    hand_in(course, ".ada", ".bob", "tester")
+    (course.root / "submitted" / ".git").mkdir()
+    assert students(course) == (["ada", "tester"], [(".ada", "hidden"), (".bob", "hidden")])
+    assert students(course, student_id_exclude=".bob")[1] == [(".ada", "hidden")]
+    assert students(course, student_id="ada") == (["ada"], [])
+    assert students(course, student_id=".a*") == ([".ada"], [])
