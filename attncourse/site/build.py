@@ -138,6 +138,9 @@ def _environment() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONIOENCODING": "utf-8",  # as its output is read, whatever can be printed here
         "MATPLOTLIBRC": str(_shipped_matplotlibrc()),
+        # scikit-learn's joblib says on stderr where it may not have processes that share memory,
+        # as in a container without /dev/shm; no page wants any.
+        "JOBLIB_MULTIPROCESSING": "0",
     }
 
 

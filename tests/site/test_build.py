@@ -235,14 +235,15 @@ def test_the_settings_of_whoever_builds_change_no_page(course, tmp_path):
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\nno.such.setting: 1\n")
     cell = (
         "import matplotlib as mpl\n"
-        "print('usetex', mpl.rcParams['text.usetex'], 'by', mpl.get_backend())"
+        "from joblib._multiprocessing_helpers import mp\n"
+        "print('processes', mp, 'usetex', mpl.rcParams['text.usetex'], 'by', mpl.get_backend())"
     )
     (course / "book" / "second.md").write_text(chapter("Second – and last", cell), "utf-8")
     own = {"MPLBACKEND": "nonsense", "MATPLOTLIBRC": str(tmp_path), "PYTHONIOENCODING": "ascii"}
     done = book(course, **own)
     assert done.returncode == 0, done.stdout + done.stderr
     page = (course / "_build/html/book/second.html").read_text("utf-8")
-    assert "usetex False by" in page
+    assert "processes None usetex False by" in page
     assert "Second – and last" in page
 
 
