@@ -78,14 +78,26 @@ MAX_CELLS = 2000  # each is made anew, before any limit of time
 MAX_MARKDOWN = 50_000  # characters of a cell that are rendered, and
 MAX_TAGS = 500  # of the student's own, any of which may stay open: bleach takes their square
 
-# Of what a cell shows.
+# Of what a cell shows. The worker cuts, and says so; the judge cuts again what reaches it.
 MAX_OUTPUTS = 200  # and a few more that say what was cut
 MAX_TEXT = 100_000  # characters
+MAX_CONTROLS = 2000  # characters and sequences, such as colours: each may become a tag
+MAX_CONTROL_LENGTH = 48  # characters of a sequence; two colours have up to 33
 MAX_PICTURES = 8 * _MIB  # characters of all pictures, in base64
 MAX_ALT = 1000  # characters that describe a picture
-MAX_TRACEBACK_LINES = 60
-MAX_OTHER_OUTPUT = 4 * _MIB  # characters as JSON has them; more than a worker would send
-MAX_NOTEBOOK_OUTPUT = 32 * _MIB  # characters of all cells, but for the verdicts
+MAX_ERROR_TEXT = 10_000  # characters of errors for which there is room after however much text
+MAX_ERROR_NAME, MAX_ERROR_MESSAGE = 200, 2000  # characters
+MAX_TRACEBACK_LINES, MAX_TRACEBACK_LINE = 60, 4000  # characters of a line
+# And of what all cells show, but for the verdicts.
+MAX_NOTEBOOK_OUTPUT = 32 * _MIB  # characters as JSON has them
+MAX_NOTEBOOK_TEXT = 2_000_000  # characters of them that are in no picture
+MAX_NOTEBOOK_OUTPUTS = 2000
+
+# Of what a call gives back, beside tensors.
+MAX_RESULT_ENTRIES = 16  # of a tuple
+MAX_RESULT_TEXT = 1000  # characters of a string
+MAX_CALL_OUTPUT = 4000  # characters that are printed
+MAX_CALL_MESSAGE, MAX_CALL_CODE, MAX_CALL_NAME = 1000, 400, 200  # characters, of an error
 
 # Of a message between a worker and the judge.
 MAX_HEADER = 16 * _MIB  # bytes of JSON

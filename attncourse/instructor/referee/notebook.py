@@ -13,7 +13,7 @@ from nbformat.v4 import new_markdown_cell
 
 from attncourse.checking.engine import check_caller
 from attncourse.checking.verdict import Verdict
-from attncourse.instructor.limits import MAX_NOTEBOOK_OUTPUT, Limits
+from attncourse.instructor.limits import Limits
 from attncourse.instructor.notes import (
     Outputs,
     display_with_notes,
@@ -22,15 +22,9 @@ from attncourse.instructor.notes import (
 )
 from attncourse.instructor.referee.graded_cell import find_check
 from attncourse.instructor.referee.remote_caller import RemoteCaller
-from attncourse.instructor.referee.worker_outputs import size
+from attncourse.instructor.referee.worker_outputs import NotebookRoom
 from attncourse.instructor.referee.workers import Worker, WorkerLost, Workers
 from attncourse.problem_sets import ITEMS
-
-_LEFT_OUT: dict[str, Any] = {
-    "output_type": "display_data",
-    "data": {"text/plain": "… more was left out: this notebook's outputs are too large"},
-    "metadata": {},
-}
 
 
 class NoWorker(Exception):
@@ -98,7 +92,7 @@ class _Run:
         self._end = time.monotonic() + limits.total_seconds
         self._worker: Worker | None = None
         self._done: list[str] = []
-        self._room = MAX_NOTEBOOK_OUTPUT
+        self.fitting = NotebookRoom().fitting
 
     def cell(self, source: str) -> tuple[Outputs, bool]:
         """Run a cell of the notebook; its outputs, and whether it came to an end."""
@@ -108,20 +102,6 @@ class _Run:
             return self._stopped(why), False
         self._done.append(source)
         return outputs, True
-
-    def fitting(self, outputs: Outputs) -> Outputs:
-        """As many outputs of a cell as the notebook has room for."""
-        kept: Outputs = []
-        left_out = False
-        for output in outputs:
-            its = size(output)
-            # What the referee notes has to stay, and is small.
-            if its > self._room and not output.get("metadata", {}).get("attncourse"):
-                left_out = True
-            else:
-                self._room -= its
-                kept.append(output)
-        return [*kept, _LEFT_OUT] if left_out else kept
 
     def check(self, item_id: str, name: str, seed: object) -> Outputs:
         """Judge the function of that name."""

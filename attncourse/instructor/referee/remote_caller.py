@@ -10,6 +10,7 @@ from torch import Tensor
 
 from attncourse.checking.calling import Failed, Outcome, Returned
 from attncourse.checking.values import Foreign, Value
+from attncourse.instructor import limits
 from attncourse.instructor.notes import STOPPED
 from attncourse.instructor.referee.wire import WireError
 from attncourse.instructor.referee.workers import Worker, WorkerLost
@@ -71,15 +72,15 @@ def _outcome(answer: Mapping[str, Any], given: Sequence[Value], graded: bool) ->
     Raises:
         WireError: it does not have the form.
     """
-    output = _text(answer.get("output"), 4000)
+    output = _text(answer.get("output"), limits.MAX_CALL_OUTPUT)
     if answer.get("outcome") == "failed":
         line = answer.get("line")
         return Failed(
-            error=_text(answer.get("error"), 200),
-            message=_text(answer.get("message"), 1000),
+            error=_text(answer.get("error"), limits.MAX_CALL_NAME),
+            message=_text(answer.get("message"), limits.MAX_CALL_MESSAGE),
             line=line if type(line) is int else None,
-            code=_text(answer.get("code"), 400),
-            helper=_text(answer.get("helper"), 200),
+            code=_text(answer.get("code"), limits.MAX_CALL_CODE),
+            helper=_text(answer.get("helper"), limits.MAX_CALL_NAME),
             output=output,
             used_the_course=answer.get("used_the_course") is True,
         )
@@ -107,14 +108,18 @@ def _as_given(given: Sequence[Value]) -> tuple[Value, ...]:
 
 
 def _flat(value: Value) -> Value:
-    """A value, or a tuple of such; anything deeper is foreign."""
-    if isinstance(value, tuple):
-        return tuple(each if _single(each) else Foreign(type(each).__name__) for each in value)
-    return value if _single(value) else Foreign(type(value).__name__)
+    """A value, or a tuple of a few; anything deeper or longer is foreign."""
+    if isinstance(value, tuple) and len(value) <= limits.MAX_RESULT_ENTRIES:
+        return tuple(map(_single, value))
+    return _single(value)
 
 
-def _single(value: Value) -> bool:
-    return value is None or isinstance(value, (Tensor, bool, int, float, str, Foreign))
+def _single(value: Value) -> Value:
+    if isinstance(value, str):
+        return value[: limits.MAX_RESULT_TEXT]
+    if value is None or isinstance(value, (Tensor, bool, int, float, Foreign)):
+        return value
+    return Foreign(type(value).__name__)
 
 
 def _text(value: Value, most: int) -> str:

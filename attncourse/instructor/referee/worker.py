@@ -70,13 +70,18 @@ class _Outputs:
 
     def fail(self, name: str, message: str, lines: list[str]) -> None:
         """An error."""
-        self._text = max(self._text, 10_000)  # it is what matters most, whatever came before
-        traceback = [self._kept(line[:4000]) for line in lines[-limits.MAX_TRACEBACK_LINES :]]
+        self._text = max(
+            self._text, limits.MAX_ERROR_TEXT
+        )  # it is what matters most, whatever came before
+        traceback = [
+            self._kept(line[: limits.MAX_TRACEBACK_LINE])
+            for line in lines[-limits.MAX_TRACEBACK_LINES :]
+        ]
         self._add(
             {
                 "output_type": "error",
-                "ename": name[:200],
-                "evalue": message[:2000],
+                "ename": name[: limits.MAX_ERROR_NAME],
+                "evalue": message[: limits.MAX_ERROR_MESSAGE],
                 "traceback": traceback,
             }
         )

@@ -19,6 +19,7 @@ from attncourse.checking.engine import check_caller
 from attncourse.checking.values import Foreign
 from attncourse.checking.verdict import Verdict
 from attncourse.grading import items
+from attncourse.instructor import limits
 from attncourse.instructor.referee import sandbox
 from attncourse.instructor.referee.launching import NurseryProcess
 from attncourse.instructor.referee.remote_caller import RemoteCaller
@@ -123,6 +124,16 @@ def outcome(answer: Any, *args: Any, cotangent: torch.Tensor | None = None) -> A
 
 
 X = torch.ones(2, 3)
+
+
+def test_a_result_of_more_than_a_student_s_function_could_send_is_foreign_or_cut() -> None:
+    def value(given: Any) -> Any:
+        return outcome({"value": given, "inputs": (X,), "gradients": None}, X).value
+
+    assert value((1,) * limits.MAX_RESULT_ENTRIES) == (1,) * 16
+    assert value((1,) * 17) == Foreign("tuple")
+    assert value("x" * 100_000) == "x" * limits.MAX_RESULT_TEXT
+    assert value((X, "x" * 100_000))[1] == "x" * limits.MAX_RESULT_TEXT
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import textwrap
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from attncourse.checking.calling import Failed, Returned
 from attncourse.instructor import limits
 from attncourse.instructor.referee.remote_caller import RemoteCaller
-from attncourse.instructor.referee.worker_outputs import readable
+from attncourse.instructor.referee.worker_outputs import NotebookRoom, readable
 from attncourse.instructor.referee.workers import Worker, WorkerLost
 
 SECONDS = 60
@@ -233,7 +234,7 @@ PICTURE = {"image/png": "A" * (3 << 20)}
         ([shown()] * 100_000, limits.MAX_OUTPUTS + 3),
         ([shown(data=PICTURE)] * 5, 2),
         ([{"output_type": "stream", "text": "x" * (3 << 20)}] * 5, 1),
-        ([{"output_type": "stream", "text": "\0" * (1 << 20)}] * 5, 0),  # six characters each
+        ([{"output_type": "stream", "text": "\0" * (1 << 20)}] * 5, 1),
     ],
 )
 def test_what_no_worker_of_ours_would_send_is_cut(outputs: list[dict[str, Any]], kept: int) -> None:
@@ -246,6 +247,118 @@ def test_a_picture_s_description_and_a_traceback_have_a_length() -> None:
     first, second = readable({"outputs": [described, error]})
     assert first["metadata"]["image/png"]["alt"] == "x" * limits.MAX_ALT
     assert len(second["traceback"]) == limits.MAX_TRACEBACK_LINES
+
+
+def length(outputs: list[dict[str, Any]]) -> int:
+    return sum(len(json.dumps(output, ensure_ascii=False)) for output in outputs)
+
+
+LONG, LINES = "x" * 1_000_000, ["x" * 4000] * 60
+CONTROLS = [
+    "\x1b[31m",
+    "\x1b[38;2;1;22;133;48;2;200;100;50m",
+    "\b",
+    "\0",
+    "\x1b",
+    "\x9b",
+    "\x1b]8;",
+]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [{"output_type": "stream", "text": LONG}],
+        [{"output_type": "stream", "text": "x" * 1000}] * 200,
+        [shown(data={"text/plain": LONG, "text/latex": LONG})],
+        [shown(metadata={"image/png": {"alt": "x" * 1000}})] * 200,
+        [{"output_type": "error", "ename": LONG, "evalue": LONG, "traceback": LINES}] * 200,
+        [{"output_type": "stream", "text": LONG}, {"output_type": "error", "traceback": LINES}],
+    ],
+    ids=["a text", "texts", "results", "descriptions", "errors", "an error after a text"],
+)
+def test_text_is_cut_where_it_arrives_whatever_the_worker_has_kept(
+    sent: list[dict[str, Any]],
+) -> None:
+    found = readable({"outputs": sent})
+    names = limits.MAX_ERROR_NAME * sum(each["output_type"] == "error" for each in found)
+    frames = 300 * len(found)  # what JSON puts around the texts
+    assert length(found) < limits.MAX_TEXT + 2 * limits.MAX_ERROR_TEXT + names + frames
+
+
+def test_what_is_cut_where_it_arrives_says_so_and_keeps_the_error() -> None:
+    error = {"output_type": "error", "ename": "E", "evalue": "why", "traceback": LINES}
+    text, last = readable({"outputs": [{"output_type": "stream", "text": LONG}, error]})
+    assert text["text"].endswith("… cut: more than 100,000 characters\n")
+    assert (last["ename"], last["evalue"]) == ("E", "why")
+    assert last["traceback"][0] == LINES[0]
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=ascii)
+@pytest.mark.parametrize("kind", ["text", "texts", "result", "error"])
+def test_control_characters_and_sequences_are_counted_where_they_arrive(
+    control: str, kind: str
+) -> None:
+    many = f"a{control}" * 3000
+    sent: dict[str, list[dict[str, Any]]] = {
+        "text": [{"output_type": "stream", "text": many}],
+        "texts": [{"output_type": "stream", "text": many[: len(many) // 100]}] * 100,
+        "result": [shown(data={"text/plain": many})],
+        "error": [{"output_type": "error", "evalue": "", "traceback": [many[:4000]] * 20}],
+    }
+    found = json.dumps(readable({"outputs": sent[kind]}), ensure_ascii=False)
+    shown_controls = found.count(json.dumps(control, ensure_ascii=False)[1:-1])
+    assert shown_controls <= limits.MAX_CONTROLS
+    assert found.count("colours and control characters") <= 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\x1b[1;31mred\x1b[0m\n" * 1000,
+        "\r 50%|█████     | 1/2\r100%|██████████| 2/2\n\tdone\n",
+        "\x1b[38;2;123;123;123;48;2;255;255;255mtrue colour\x1b[0m",
+    ],
+    ids=["colours", "a progress bar", "true colour"],
+)
+def test_colours_and_progress_bars_are_shown_as_they_are(text: str) -> None:
+    assert readable({"outputs": [{"output_type": "stream", "text": text}]})[0]["text"] == text
+
+
+@pytest.mark.parametrize("sequence", ["\x1b[" + "1;" * 100 + "m", "\x1b[" + "1" * 50, "\x1b]0;a"])
+def test_a_sequence_without_an_end_is_none(sequence: str) -> None:
+    (found,) = readable({"outputs": [{"output_type": "stream", "text": f"a{sequence}b"}]})
+    assert found["text"] == f"a{sequence[1:]}b"
+
+
+def test_a_cell_that_lifts_the_limits_of_its_worker_lifts_none(worker: Worker) -> None:
+    source = f"""
+        from attncourse.instructor import limits
+        limits.MAX_TEXT = limits.MAX_OUTPUTS = limits.MAX_TRACEBACK_LINE = 10**8
+        from attncourse.instructor.referee import worker
+        worker._outputs._text = 10**8
+        print("x" * 1_000_000)
+        for n in range({2 * limits.MAX_OUTPUTS}): display(n)
+        """
+    found = outputs(worker, source)
+    assert len(found) <= limits.MAX_OUTPUTS + 3
+    assert length(found) < limits.MAX_TEXT + 300 * len(found)
+    assert "… cut: more than 100,000 characters" in found[0]["text"]
+
+
+def test_all_outputs_of_a_notebook_have_a_number_and_a_length() -> None:
+    plain = {"output_type": "stream", "name": "stdout", "text": "x"}
+    room, cells = NotebookRoom(), limits.MAX_NOTEBOOK_OUTPUTS // 100
+    assert all(len(room.fitting([plain] * 100)) == 100 for _ in range(cells))
+    assert "more was left out" in room.fitting([plain])[0]["data"]["text/plain"]
+    noted = {**shown(), "metadata": {"attncourse": {"stopped": "x"}}}
+    assert room.fitting([plain, noted])[0] is noted
+
+    room, long = NotebookRoom(), {**plain, "text": "x" * 90_000}
+    kept = [len(room.fitting([long])[0].get("text", "")) for _ in range(100)]
+    assert 0 < sum(kept) <= limits.MAX_NOTEBOOK_TEXT
+    picture = shown(data={"image/png": "A" * (1 << 20)})
+    assert room.fitting([picture]) == [picture]
 
 
 # --------------------------------------------------------------------------- what notebooks use
