@@ -16,9 +16,16 @@ import time
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from nbgrader.preprocessors import (  # type: ignore[import-untyped]
+    ClearHiddenTests,
+    ClearMarkScheme,
+    ClearSolutions,
+)
 
 from attncourse.instructor.course.release import ReleaseError, problem_set_names
 
@@ -27,6 +34,18 @@ EDITOR = "jupyterlab"  # opens the notebook; the package itself does without it
 # The same for every archive, so that the same contents are the same bytes. It is hatchling's own.
 EPOCH = 1580601600  # 2 February 2020
 ADDED = ("README.txt", "constraints.txt", "requirements.txt")
+# What editors and systems leave beside a file: often a copy of it, so of the solution.
+LEFT_BEHIND = (".*", "*~", "#*#", "*.bak", "*.orig", "*.swp", "*.tmp", "__pycache__")
+# Names and words by which a solution or a mark scheme is known, in whatever file it stands.
+TELLING_NAME = re.compile(r"solution|mark[-_ ]?scheme", re.IGNORECASE)
+TELLING_WORDS = [
+    mark.default_value.encode()
+    for mark in (
+        ClearSolutions.begin_solution_delimeter,
+        ClearMarkScheme.begin_mark_scheme_delimeter,
+        ClearHiddenTests.begin_test_delimeter,
+    )
+]
 
 # A text file, because a double click opens it on every system, with nothing installed yet.
 _README = r"""Problem set {name}
@@ -70,7 +89,8 @@ def hand_out(root: Path, names: list[str] | None = None) -> Iterator[tuple[Path,
 
     Raises:
         ReleaseError: the package cannot be built, a version is not pinned, a file of the problem
-            set has a name that the archive needs, or an archive cannot be written.
+            set looks like a solution or has a name that the archive needs, or an archive cannot be
+            written.
     """
     settings, folder = _settings(root), root / FOLDER
     try:
@@ -131,7 +151,7 @@ def _copy_source(root: Path, settings: dict[str, Any], folder: Path) -> None:
     leaves out the licence without a word.
     """
     for package in settings["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
-        unwanted = shutil.ignore_patterns("__pycache__")
+        unwanted = shutil.ignore_patterns(*LEFT_BEHIND, "*.ipynb")
         shutil.copytree(root / package, folder / package, ignore=unwanted)
     project = settings["project"]
     for name in ("pyproject.toml", ".gitignore", project["readme"], *project["license-files"]):
@@ -143,8 +163,15 @@ def _contents(root: Path, settings: dict[str, Any], name: str, wheel: Path) -> d
     contents = {
         path.relative_to(released).as_posix(): path.read_bytes()
         for path in released.rglob("*")
-        if path.is_file()
+        if path.is_file() and not _left_behind(path.relative_to(released))
     }
+    for file, content in contents.items():
+        if TELLING_NAME.search(file) or any(words in content for words in TELLING_WORDS):
+            raise ReleaseError(
+                f"exercises/{name}/{file} looks like a solution or a mark scheme, by its name or "
+                f"by what is in it, so there is no archive of {name}; take the file out of "
+                f"solutions/{name}/ and exercises/{name}/, and release again"
+            )
     # On macOS and Windows, names that differ in case alone are one file.
     if taken := [file for file in contents if file.lower() in map(str.lower, (*ADDED, wheel.name))]:
         raise ReleaseError(
@@ -166,6 +193,10 @@ def _contents(root: Path, settings: dict[str, Any], name: str, wheel: Path) -> d
         "requirements.txt": requirements.encode(),
         wheel.name: wheel.read_bytes(),
     }
+
+
+def _left_behind(path: Path) -> bool:
+    return any(fnmatch(part, pattern) for part in path.parts for pattern in LEFT_BEHIND)
 
 
 def _pythons(specifier: str) -> str:

@@ -89,6 +89,38 @@ def test_what_lies_beside_a_notebook_goes_with_it(course):
         assert unpacked.read(f"ps1-similarity/data/{beside.name}") == b"a,b\r\n"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [".similarity.ipynb.swp", "similarity.ipynb~", ".~similarity.ipynb", "x.bak", ".git/HEAD"],
+)
+def test_what_an_editor_leaves_beside_a_notebook_is_not_handed_out(course, name):
+    left = course / "exercises" / "ps1-similarity" / name
+    left.parent.mkdir(exist_ok=True)
+    left.write_text("### BEGIN SOLUTION")
+    (course / "attncourse" / "scratch.ipynb").write_text("my own")
+    [(archive, _)] = hand_out(course, ["ps1-similarity"])
+    with zipfile.ZipFile(archive) as content:
+        assert f"ps1-similarity/{name}" not in content.namelist()
+        wheel = zipfile.ZipFile(content.open(f"ps1-similarity/{WHEEL}"))
+        assert not any("scratch" in file for file in wheel.namelist())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("mark-scheme.md", "4 points"),
+        ("Solutions.pdf", ""),
+        ("notes.txt", "### BEGIN SOLUTION\nx = 1"),
+        ("plan.py", "### BEGIN MARK SCHEME"),
+    ],
+)
+def test_what_looks_like_a_solution_stops_the_archive_and_is_named(course, name, text):
+    (course / "exercises" / "ps1-similarity" / name).write_text(text)
+    with pytest.raises(ReleaseError, match=f"ps1-similarity/{re.escape(name)} looks like"):
+        list(hand_out(course, ["ps1-similarity"]))
+    assert archives_in(course) == {}
+
+
 def test_a_released_file_does_not_take_the_place_of_one_that_sets_it_up(course):
     (course / "exercises/ps1-similarity/Requirements.txt").write_text("numpy\n")
     with pytest.raises(ReleaseError, match=r"'Requirements.txt'.* give the one in solutions/ps1-"):
