@@ -1,6 +1,6 @@
 # Two commands: `make book` builds the book, `make test` tests everything. Both set up .venv first.
 #   make book PYTHON=python3.12   with this Python, whichever made the .venv that is here
-#   make book TORCH=cpu           with PyTorch's build without CUDA: a tenth of the download on Linux
+#   make book TORCH=cpu           with PyTorch's build without CUDA: an eighth of the download on Linux
 
 PYTHON ?= python3
 TORCH ?=

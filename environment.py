@@ -31,23 +31,23 @@ class Refusal(Exception):
 # ---------------------------------------------------------------- this Python, this machine
 
 
-def check_python():
+def check_python(extra):
     """That the Python that runs this file can make the environment."""
     version = sys.version_info[:2]
     if not OLDEST <= version <= NEWEST:
         names = [f"python3.{minor}" for minor in range(NEWEST[1], OLDEST[1] - 1, -1)]
-        found = next(filter(shutil.which, names), None)
+        found = next(filter(starts, names), None)
         raise Refusal(
             f"The course runs on Python {dotted(OLDEST)} to {dotted(NEWEST)}, and {sys.executable} "
             f"is {dotted(version)}. "
             + ("This machine has another" if found else "Install one of them and name it")
-            + f": make book PYTHON={found or names[1]}"
+            + f": make {extra} PYTHON={found or names[1]}"
         )
     bits = 64 if sys.maxsize > 2**32 else 32
     if (platform.python_implementation(), bits) != ("CPython", 64):
         raise Refusal(
             f"PyTorch is built for CPython of 64 bits, and {sys.executable} is "
-            f"{platform.python_implementation()} of {bits}. Name another: make book PYTHON=…"
+            f"{platform.python_implementation()} of {bits}. Name another: make {extra} PYTHON=…"
         )
     reason = unsupported(platform.system(), platform.machine())
     if reason:
@@ -59,6 +59,15 @@ def check_python():
             f"{sys.executable} cannot make a virtual environment: it came without `ensurepip`. "
             f"To get it: {how_to_get_venv()}"
         ) from None
+
+
+def starts(name):
+    """Whether a command is there and runs: a shim may stand for a Python that is not installed."""
+    try:
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.run([name, "-c", ""], **silent).returncode == 0
+    except OSError:
+        return False
 
 
 def dotted(version):
@@ -169,8 +178,10 @@ class Environment:
         made_by = self._version_when_made()
         if made_by and made_by != found["version"][:2]:
             return f"it was made by Python {dotted(made_by)}, which has become {version}"
+        if not OLDEST <= tuple(found["version"][:2]) <= NEWEST:
+            return f"it was made by Python {version}, which is outside of what the course runs on"
         if not found["pip"]:
-            return "it was left half made"
+            return "it has no pip, as one that was left half made"
         if found["course"] and Path(found["course"]).resolve().parent.parent != self.project:
             return f"it runs the course that lies in {Path(found['course']).parent.parent}"
         base, our_base = os.path.realpath(found["base"]), os.path.realpath(sys.base_prefix)
@@ -203,6 +214,7 @@ def set_up(project, extra, python_was_chosen=False, torch=None):
     """Leave in ``.venv`` what the extra of the course needs, and do nothing where it is there."""
     environment = Environment(project)
     wanted = fingerprint(project)
+    torch = torch or environment.note().get("torch")  # asked for once is asked for
 
     def is_ready():
         return environment.has(extra, wanted) and not environment.fault(python_was_chosen, torch)
@@ -213,8 +225,8 @@ def set_up(project, extra, python_was_chosen=False, torch=None):
     with locked(environment.project):
         if is_ready():  # made by the one who held the lock
             return
-        exists = environment.folder.exists()
-        for folder in (environment.folder, environment.project)[not exists :]:
+        exists = os.path.lexists(str(environment.folder))
+        for folder in [environment.project] + [environment.folder] * environment.folder.exists():
             if not os.access(str(folder), os.W_OK):
                 raise Refusal(
                     f"{folder} may not be written, and packages have to be installed in it. Copy "
@@ -225,13 +237,15 @@ def set_up(project, extra, python_was_chosen=False, torch=None):
             say("Bringing .venv up to date with pyproject.toml and constraints.txt.")
             install(environment, extra, torch)
         else:
-            check_python()
+            check_python(extra)
             if fault:
                 say(f"The .venv that is here is replaced: {fault}.")
             announce_download(extra, torch)
             with put_aside(environment.folder):
-                run([sys.executable, "-m", "venv", str(environment.folder)])
-                environment.write_note()
+                # Not by a Python in the folder that has just been moved away.
+                base = getattr(sys, "_base_executable", sys.executable)
+                run([base, "-m", "venv", str(environment.folder)])
+                environment.write_note(torch=torch)
                 install(environment, extra, torch)
         environment.write_note(**{extra: wanted})
 
@@ -289,17 +303,25 @@ def announce_download(extra, torch):
 def put_aside(folder):
     """Move a folder away while another is made in its place, and back if that fails."""
     aside = folder.with_name(folder.name + "-old")
-    if folder.exists():
-        shutil.rmtree(str(aside), ignore_errors=True)
+    if os.path.lexists(str(folder)):
+        remove(aside)
         folder.rename(aside)
     try:
         yield
     except BaseException:
-        if aside.exists():
-            shutil.rmtree(str(folder), ignore_errors=True)
+        if os.path.lexists(str(aside)):
+            remove(folder)
             aside.rename(folder)
         raise
-    shutil.rmtree(str(aside), ignore_errors=True)
+    remove(aside)
+
+
+def remove(path):
+    """A folder with all that is in it, or a link to one, which stays."""
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(str(path), ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -329,7 +351,8 @@ def run(command, **settings):
 
 
 def say(text):
-    print(text, flush=True)
+    encoding = sys.stdout.encoding or "ascii"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def main():
@@ -341,6 +364,9 @@ def main():
     try:
         if arguments.torch not in ("", "cpu"):
             raise Refusal(f"TORCH must be cpu or left out, got {arguments.torch}.")
+        if arguments.torch and platform.system() != "Linux":
+            say("TORCH=cpu changes nothing here: only on Linux has the usual build CUDA.")
+            arguments.torch = ""
         set_up(Path(__file__).parent, arguments.extra, arguments.chosen, arguments.torch or None)
     except Refusal as refusal:
         sys.exit(str(refusal))

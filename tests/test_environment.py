@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import os
 import platform
@@ -36,17 +37,17 @@ def version_info(major, minor, micro=0):
 @pytest.mark.parametrize("version", [(3, 9), (3, 10), (3, 16)])
 def test_a_python_outside_of_the_pins_is_told_and_another_one_named(monkeypatch, version):
     monkeypatch.setattr(sys, "version_info", version_info(*version))
-    monkeypatch.setattr(shutil, "which", lambda name: name if name == "python3.12" else None)
+    monkeypatch.setattr(environment, "starts", lambda name: name == "python3.12")
     with pytest.raises(
         Refusal, match=rf"3\.11 to 3\.15.*is {version[0]}\.{version[1]}.*PYTHON=python3\.12"
     ):
-        environment.check_python()
+        environment.check_python("book")
 
 
 @pytest.mark.parametrize("minor", range(11, 16))
 def test_every_python_from_the_oldest_to_the_newest_is_taken(monkeypatch, minor):
     monkeypatch.setattr(sys, "version_info", version_info(3, minor))
-    environment.check_python()
+    environment.check_python("book")
 
 
 def test_the_bounds_on_python_are_those_of_the_package():
@@ -83,10 +84,10 @@ def test_a_system_without_the_pinned_pytorch_is_told_why_before_the_download(mon
     monkeypatch.setattr(platform, "system", lambda: system)
     monkeypatch.setattr(platform, "machine", lambda: machine)
     if reason is None:
-        environment.check_python()
+        environment.check_python("book")
     else:
         with pytest.raises(Refusal, match=reason):
-            environment.check_python()
+            environment.check_python("book")
 
 
 @pytest.mark.parametrize(
@@ -110,21 +111,21 @@ def test_a_python_without_ensurepip_is_told_the_line_to_type(monkeypatch, tmp_pa
 def test_a_python_without_ensurepip_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "ensurepip", None)
     with pytest.raises(Refusal, match=r"ensurepip.*To get it: "):
-        environment.check_python()
+        environment.check_python("book")
 
 
 def test_the_script_can_be_read_by_pythons_that_it_refuses():
     """Python 3.6 is asked by ast for its grammar, and by a look for what came later."""
     source = Path(environment.__file__).read_text()
     ast.parse(source, feature_version=(3, 6))
-    modules = {
-        name.name
-        for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Import)
-        for name in node.names
-    }
+    modules = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            modules |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            modules.add(node.module)
     assert modules <= {
-        "argparse", "contextlib", "ensurepip", "fcntl", "hashlib", "json", "os", "platform", "re",
+        "argparse", "contextlib", "ensurepip", "fcntl", "hashlib", "json", "os", "pathlib", "platform", "re",
         "shutil", "subprocess", "sys",
     }  # fmt: skip
     assert "capture_output" not in source  # 3.7
@@ -251,6 +252,24 @@ def python_upgraded(project):
     return project
 
 
+def made_by_an_older_python(project):
+    ready(project)
+    python = project / ".venv" / "bin" / "python"
+    python.unlink()
+    answer = {"version": [3, 10, 4], "base": "/usr", "pip": True, "torch": None, "course": None}
+    python.write_text(f"#!/bin/sh\necho '{json.dumps(answer)}'\n")
+    python.chmod(0o755)
+    configuration = project / ".venv" / "pyvenv.cfg"
+    configuration.write_text("version = 3.10.4\n")
+    return project
+
+
+def a_link_to_nowhere(project):
+    shutil.rmtree(project / ".venv")
+    (project / ".venv").symlink_to("/nowhere")
+    return project
+
+
 def half_made(project):
     ready(project)
     (pip,) = project.glob(".venv/lib/python*/site-packages/pip")
@@ -264,7 +283,9 @@ FAULTS = {
     moved: "it was made for .*the course, and a copied",
     python_gone: "its Python is gone",
     python_upgraded: r"it was made by Python 3\.8, which has become 3\.",
-    half_made: "it was left half made",
+    made_by_an_older_python: r"it was made by Python 3\.10\.4, which is outside",
+    a_link_to_nowhere: "its Python is gone",
+    half_made: "it has no pip",
 }
 
 
@@ -424,6 +445,38 @@ def test_make_keeps_the_environment_unless_another_python_is_named(where):
         variables["PYTHON"] = "python3"
     done = make("--dry-run", "for-book", *arguments, env=variables)
     assert ("--chosen" in done.stdout) == (where != "nowhere")
+
+
+def test_an_active_environment_can_be_replaced_by_the_python_that_it_came_from(
+    project, monkeypatch, commands
+):
+    """As with `. .venv/bin/activate; make book TORCH=cpu`."""
+    ready(project)
+    ran = []
+    monkeypatch.setattr(sys, "executable", str(project / ".venv" / "bin" / "python"))
+    monkeypatch.setattr(environment, "run", lambda command, **settings: ran.append(command))
+    with pytest.raises(FileNotFoundError):  # where venv, which is not run here, would make it
+        environment.set_up(project, "book", torch="cpu")
+    assert Path(ran[0][0]).exists()
+    assert not Path(ran[0][0]).is_relative_to(project)
+
+
+def test_the_build_without_cuda_is_asked_for_once(project, commands):
+    environment.set_up(project, "book", torch="cpu")
+    (project / "constraints.txt").write_text("torch==2.13.1\n")
+    (packages,) = project.glob(".venv/lib/python*/site-packages")
+    (packages / "pip").mkdir()
+    (packages / "pip" / "__init__.py").touch()
+    commands.clear()
+    environment.set_up(project, "book")
+    assert commands[0].endswith("torch==2.13.1+cpu")
+
+
+def test_what_cannot_be_printed_is_printed_in_another_way(monkeypatch):
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", printed)
+    environment.say("made for /home/Ελλ")
+    assert printed.buffer.getvalue() == b"made for /home/\\u0395\\u03bb\\u03bb\n"
 
 
 def test_the_notes_of_an_environment_survive_one_another(project):

@@ -2,13 +2,13 @@
 # The README's first command on a bare Debian, as an ordinary user with a blank in the path:
 #     tests/machines/debian.sh bookworm|trixie|testing [TARGET=book] [make's variables …]
 # Root and debootstrap are needed; the machine's own mirror and pip's settings are taken over. The
-# system stays in a folder of /tmp, named at the end, for the next run and for a look.
+# system stays in .build/, which git ignores, for the next run and for a look.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 suite=$1
 target=${2:-book}
 settings=("${@:3}")
-root=/tmp/machine-$suite
+root=$PWD/.build/machine-$suite
 mirror=$(grep -rhoE 'https?://[^ ]+/debian' /etc/apt/sources.list* | head -n 1)
 
 if [ ! -x "$root/usr/bin/make" ]; then

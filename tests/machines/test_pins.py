@@ -60,4 +60,6 @@ def test_a_pin_that_the_oldest_python_cannot_take_is_found(tmp_path):
     pins = (PROJECT / "constraints.txt").read_text()
     wrong = tmp_path / "constraints.txt"
     wrong.write_text(re.sub("(?m)^soupsieve==.*$", "soupsieve==4.1.1", pins))  # needs 3.11.5
-    assert "soupsieve" in resolve(PYTHONS[0], "Linux, x86-64", wrong).stderr
+    found = resolve(PYTHONS[0], "Linux, x86-64", wrong)
+    assert found.returncode != 0
+    assert "soupsieve==4.1.1 depends on Python>=3.11.5" in found.stderr
