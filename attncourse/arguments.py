@@ -66,6 +66,10 @@ def check_same_kind(name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:
             f"{name_a} and {name_b} must have the same dtype; "
             f"{name_a} is {a.dtype}, {name_b} is {b.dtype}"
         )
+    _check_same_device(name_a, a, name_b, b)
+
+
+def _check_same_device(name_a: str, a: Tensor, name_b: str, b: Tensor) -> None:
     if a.device != b.device:
         raise ValueError(
             f"{name_a} and {name_b} must be on the same device; "
@@ -89,8 +93,12 @@ def own_weight(layer: nn.Module) -> Tensor | None:
 
 
 def check_like_weight(name: str, x: Tensor, weight: Tensor | None) -> None:
-    """That ``x`` has the dtype of a weight, unless autocast sees to that, and its device."""
-    if weight is not None and not autocasts(x):
+    """That ``x`` has the device of a weight, and its dtype, unless autocast sees to that."""
+    if weight is None:
+        return
+    if autocasts(x) and torch.float64 not in (x.dtype, weight.dtype):  # which it leaves alone
+        _check_same_device(name, x, "the layer's weight", weight)
+    else:
         check_same_kind(name, x, "the layer's weight", weight)
 
 

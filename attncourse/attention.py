@@ -245,12 +245,22 @@ def _attend_with_weights(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float
 ) -> tuple[Tensor, Tensor]:
     """What :func:`attncourse.fused_kernel.fused_attention` computes, and the weights."""
+    weights = _weights(_scores(query, key, scale), mask).to(value.dtype)
+    return weights @ value, weights
+
+
+def _scores(query: Tensor, key: Tensor, scale: float) -> Tensor:
+    """``scale · query keyᵀ``, in single precision at least.
+
+    As in the fused kernel: scores of half precision overflow, or lose their differences.
+    """
+    if autocasts(query):
+        with torch.autocast(query.device.type, enabled=False):
+            return _scores(query, key, scale)
     if query.dtype in (torch.float16, torch.bfloat16):
-        # As the fused kernel does: scores of half precision overflow, or lose their differences.
         query, key = query.float(), key.float()
     # Scaling the query costs T_q × d_k products, scaling the scores T_q × T_k.
-    weights = _weights((query * scale) @ key.mT, mask).to(value.dtype)
-    return weights @ value, weights
+    return (query * scale) @ key.mT
 
 
 # ---------------------------------------------------------------- modules
@@ -487,7 +497,7 @@ class SelfAttention(_MultiHead):
 
     @property
     def _out_weight(self) -> Tensor:
-        if self.projections == "raw":
+        if isinstance(self.out_proj, nn.Identity):
             return self._identity
         return _weight_of("out_proj", self.out_proj)
 

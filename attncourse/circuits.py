@@ -93,7 +93,8 @@ def regauge(W_q: Tensor, W_k: Tensor, A: Tensor) -> tuple[Tensor, Tensor]:
         A: ``[..., d_k, d_k]``, invertible.
 
     Raises:
-        TypeError, ValueError: as :func:`qk_circuit`, or A has another shape or no inverse.
+        TypeError, ValueError: as :func:`qk_circuit`, or A has another shape or, where numbers are
+            looked at (on the CPU, outside of ``torch.vmap``), no inverse.
     """
     _check_pair("d_k", -2, -2, W_q=W_q, W_k=W_k)
     check_features("A", A, "[..., d_k, d_k]")
@@ -289,7 +290,9 @@ def principal_angles(W_a: Tensor, W_b: Tensor) -> Tensor:
             tells.
 
     Raises:
-        TypeError, ValueError: as :func:`subspace_overlap`, or rows are linearly dependent.
+        TypeError, ValueError: as :func:`subspace_overlap`, or rows are linearly dependent. Where
+            numbers are not looked at, on a GPU and within ``torch.vmap``, such rows have angles
+            of π/2 with everything in place of an error.
 
     Source: Björck and Golub 1973. The sine comes from its own decomposition, because the cosine
     of a small angle has lost it.

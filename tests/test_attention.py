@@ -695,6 +695,12 @@ def test_what_is_put_in_the_place_of_a_projection_is_what_computes(kind, name):
     close(in_turn(*arguments, return_weights=True)[0], output)
 
 
+def test_an_output_projection_put_into_the_raw_mode_is_the_one_that_is_shown():
+    layer = replaced(SelfAttention(6, projections="raw", num_heads=2), "out_proj", nn.Linear(6, 5))
+    assert layer(torch.randn(3, 6)).shape == (3, 5)
+    assert torch.equal(layer.W_o.transpose(0, 1).flatten(1), layer.out_proj.weight)
+
+
 def test_state_survives_saving_and_loading():
     layer, x = self_attention("tied_kv"), normal(0, 5, 12)
     other = SelfAttention(12, projections="tied_kv", num_heads=3, bias=True).double()

@@ -1,8 +1,9 @@
 """The mathematics beside torch's transforms: no number is read back, no tensor is left on the CPU.
 
 The meta device has shapes and no numbers, and ``torch.vmap`` refuses whoever looks at one: what
-passes both never makes a program wait for a GPU. So every function and module of the mathematics
-runs on the one and under the other, forwards and, where it has a gradient, backwards.
+passes both does not read a number back from a GPU itself. (Some of torch's decompositions do.) So
+every function and module of the mathematics runs on the one and under the other, forwards and,
+where it has a gradient, backwards.
 """
 
 from __future__ import annotations
@@ -210,8 +211,9 @@ def test_numbers_that_are_not_finite_pass_where_reading_one_would_stop_the_progr
 AUTOCAST = {name: MODULES[name] for name in MODULES if MODULES[name][1] == IMAGE}
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("name", AUTOCAST)
-def test_a_block_behind_a_convolution_runs_under_autocast_close_to_float32(name):
+def test_a_block_behind_a_convolution_runs_under_autocast_close_to_float32(name, dtype):
     make, ((_, C, H, W),) = AUTOCAST[name]
     torch.manual_seed(0)
     block = make()
@@ -219,11 +221,24 @@ def test_a_block_behind_a_convolution_runs_under_autocast_close_to_float32(name)
         nn.init.normal_(parameter, std=0.3)
     net, x = nn.Sequential(nn.Conv2d(C, C, 1), block), normal(0, 2, C, H, W)
     exact = net(x)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        output = net(x)
+    with torch.autocast("cpu", dtype=dtype):
+        outputs = [net(x), block(net[0](x), return_weights=True)[0]]
         block(x)  # and in front of it, in float32
-    assert output.dtype in (torch.bfloat16, torch.float32)
-    assert (output.float() - exact).norm() < 0.03 * exact.norm()
+        with pytest.raises(TypeError, match="same dtype"):  # which autocast leaves alone
+            block(x.double())
+    for output in outputs:
+        assert output.dtype in (dtype, torch.float32)
+        assert (output.float() - exact).norm() < 0.03 * exact.norm()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_scores_too_large_for_half_precision_are_computed_in_single_precision(dtype):
+    x = 300 * normal(0, 7, 4).to(dtype)  # squares of 90,000, and float16 ends at 65,504
+    expected = attend(x.float(), x.float(), x.float(), return_weights=True)[1]
+    for within_autocast in (False, True):
+        with torch.autocast("cpu", dtype=dtype, enabled=within_autocast):
+            weights = attend(x, x, x, return_weights=True)[1]
+        torch.testing.assert_close(weights.float(), expected, atol=0.01, rtol=0.01)
 
 
 @pytest.mark.parametrize("return_weights", [False, True])
