@@ -157,7 +157,8 @@ def _grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
             said = [str(summary)]
             # The files come first: they are there whatever becomes of what is printed.
             try:
-                written = summary.write(course.root / "grades")
+                shared = course.directory.groupshared
+                written = summary.write(course.root / "grades", groupshared=shared)
                 said.extend(f"written: {path.relative_to(course.root)}" for path in written)
             except OSError as error:
                 raise GradeError(

@@ -28,6 +28,7 @@ from nbgrader.utils import (  # type: ignore[import-untyped]
 from attncourse.instructor.batch.grading import Graded, GradedNotebook
 from attncourse.instructor.course.sanitising import mended_in, problem_with
 from attncourse.instructor.course.scoring import Score, scores_in
+from attncourse.instructor.course.sharing import share_file, share_folder
 from attncourse.instructor.course.submissions import Problem
 from attncourse.instructor.notes import note_in
 
@@ -143,8 +144,8 @@ def _stopped(cells: list[NotebookNode]) -> Iterator[str]:
 class Records:
     """The records of a problem set."""
 
-    def __init__(self, root: Path, problem_set: str) -> None:
-        self._folder = root / FOLDER / problem_set
+    def __init__(self, root: Path, problem_set: str, *, groupshared: bool = False) -> None:
+        self._folder, self._groupshared = root / FOLDER / problem_set, groupshared
 
     def __getitem__(self, student: str) -> Record | None:
         """The student's record; None if there is none that can be read."""
@@ -157,7 +158,10 @@ class Records:
 
     def __setitem__(self, student: str, record: Record) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_safely(self._path(student), json.dumps(asdict(record), indent=1))
+        if self._groupshared:
+            share_folder(self._folder)
+        text = json.dumps(asdict(record), indent=1)
+        write_safely(self._path(student), text, groupshared=self._groupshared)
 
     def __delitem__(self, student: str) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -168,13 +172,15 @@ class Records:
         return self._folder / f"{hashlib.sha256(student.encode()).hexdigest()[:32]}.json"
 
 
-def write_safely(path: Path, text: str) -> None:
+def write_safely(path: Path, text: str, *, groupshared: bool = False) -> None:
     """Write a file so that a reader finds all of it, or what was there before."""
     aside = path.with_name(f".{path.name}.new")
     with open(aside, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+    if groupshared:
+        share_file(aside)
     aside.replace(path)
 
 

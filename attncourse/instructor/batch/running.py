@@ -21,6 +21,7 @@ from attncourse.instructor.course.configuration import CONFIG, Course, GradeErro
 from attncourse.instructor.course.gradebook import open_gradebook, read_assignment
 from attncourse.instructor.course.release import problem_set_names
 from attncourse.instructor.course.secret import SecretError
+from attncourse.instructor.course.sharing import advice, share_file, share_folder
 from attncourse.instructor.course.submissions import (
     LeftOut,
     Submission,
@@ -74,14 +75,17 @@ def grade_problem_set(course: Course, name: str, backend: Backend) -> Batch:
         GradeError: nothing can be graded; the message says why and what to do.
     """
     submissions, left_out = _found(course, name)
-    with _locked(course.root, name), open_gradebook(course) as gradebook:
+    groupshared = course.directory.groupshared
+    locked = _locked(course.root, name, groupshared=groupshared)
+    with locked, open_gradebook(course) as gradebook:
         assignment = read_assignment(course, gradebook, name)
         try:
-            now = version(course.root)
+            now = version(course.root, groupshared=groupshared)
         except SecretError as error:
             raise GradeError(str(error)) from None
         settings = BatchSettings(assignment, course.root, course.limits, backend.sandboxed, now)
-        writer, records = Writer(course, gradebook, assignment), Records(course.root, name)
+        writer = Writer(course, gradebook, assignment)
+        records = Records(course.root, name, groupshared=groupshared)
         if not course.creates_students:
             submissions, unknown = _known(submissions, writer)
             left_out += unknown
@@ -170,14 +174,22 @@ def _known(submissions: list[Submission], writer: Writer) -> tuple[list[Submissi
 
 
 @contextlib.contextmanager
-def _locked(root: Path, name: str) -> Iterator[None]:
+def _locked(root: Path, name: str, *, groupshared: bool) -> Iterator[None]:
     """There is one writer: a second batch of the same problem set is refused."""
     folder = root / FOLDER
+    path = folder / f"{name}.lock"
     try:
         folder.mkdir(exist_ok=True)
-        lock = open(folder / f"{name}.lock", "w")  # noqa: SIM115 - it is closed below
+        if groupshared:
+            share_folder(folder)
+        lock = open(path, "w")  # noqa: SIM115 - it is closed below
+        if groupshared:
+            share_file(path)
     except OSError as error:
-        raise GradeError(f"the records of {name} cannot be kept in {folder}: {error}") from None
+        why = f"the records of {name} cannot be kept in {folder}: {error}"
+        if isinstance(error, PermissionError) and folder.exists():
+            why += advice(folder, "-R g+rwX")
+        raise GradeError(why) from None
     with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,6 +14,7 @@ from statistics import mean, median
 from attncourse.instructor.batch.grading import FAILED
 from attncourse.instructor.batch.records import Record, write_safely
 from attncourse.instructor.batch.running import Batch
+from attncourse.instructor.course.sharing import share_folder
 from attncourse.instructor.course.submissions import printable
 from attncourse.palette import REPORT_BAR
 
@@ -129,12 +130,14 @@ class Summary:
                 lines.append(f"  and {len(remarks) - 10} more; the CSV file has them all")
         return "\n".join(lines)
 
-    def write(self, folder: Path) -> Iterator[Path]:
+    def write(self, folder: Path, *, groupshared: bool = False) -> Iterator[Path]:
         """Write `PS-summary.csv` and `PS-summary.html`; yield their paths."""
         folder.mkdir(exist_ok=True)
+        if groupshared:
+            share_folder(folder)
         for suffix, text in ((".csv", self._csv()), (".html", self._html())):
             path = folder / f"{self._batch.problem_set}-summary{suffix}"
-            write_safely(path, text)
+            write_safely(path, text, groupshared=groupshared)
             yield path
 
     def _csv(self) -> str:

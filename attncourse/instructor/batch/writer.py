@@ -29,8 +29,9 @@ from attncourse.instructor.course.assignment import Assignment
 from attncourse.instructor.course.configuration import Course
 from attncourse.instructor.course.gradebook import FAILURES, database_url, refuses_an_entry
 from attncourse.instructor.course.scoring import enter
+from attncourse.instructor.course.sharing import FILE_RIGHTS, share_file, share_folder
 
-_READ_ONLY, _SHARED, _SHARED_FOLDER = 0o444, 0o664, 0o2770  # as nbgrader leaves them
+_READ_ONLY = 0o444  # as nbgrader leaves them
 _NO_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)  # a name that cannot stand here
 
 
@@ -107,7 +108,10 @@ class Writer:
 
         No problem set, whatever its name, has this file for itself.
         """
-        with open(self._course.root / FOLDER / ".lock", "w") as file:
+        path = self._course.root / FOLDER / ".lock"
+        with open(path, "w") as file:
+            if self._course.directory.groupshared:
+                share_file(path)
             fcntl.flock(file, fcntl.LOCK_EX)
             try:
                 yield
@@ -160,12 +164,12 @@ class Writer:
         shared = course.directory.groupshared
         for path in new.rglob("*"):
             if path.is_file():
-                path.chmod(_SHARED if shared else _READ_ONLY)
+                path.chmod(FILE_RIGHTS if shared else _READ_ONLY)
             elif shared:
-                _share(path)
+                share_folder(path)
         if shared:
             for path in (new, folder.parent, course.folder("autograded", ".", ".")):
-                _share(path)
+                share_folder(path)
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
@@ -215,14 +219,6 @@ def _files(folder: Path, ignored: list[str]) -> Iterator[Path]:
 
 def _matches(name: str, patterns: list[str]) -> bool:
     return any(fnmatch(name, pattern) for pattern in patterns)
-
-
-def _share(folder: Path) -> None:
-    """Let the group write in it, as nbgrader does."""
-    mode = folder.stat().st_mode
-    if mode & _SHARED_FOLDER != _SHARED_FOLDER:
-        with contextlib.suppress(PermissionError):  # it is another instructor's
-            folder.chmod((mode | _SHARED_FOLDER) & 0o2777)
 
 
 def _timestamp(text: str | None) -> dict[str, Any]:

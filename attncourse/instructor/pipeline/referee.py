@@ -37,7 +37,8 @@ class Referee(NbGraderPreprocessor, LimitSettings):  # type: ignore[misc]
             RuntimeError: the nursery does not start, for any other reason.
             SecretError: the course's secret cannot be used.
         """
-        course_seed(Path(course_directory(self).root))
+        directory = course_directory(self)
+        course_seed(Path(directory.root), groupshared=directory.groupshared)
         _nursery(self.limits(), self.sandboxed)
 
     def preprocess(
