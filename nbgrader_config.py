@@ -24,6 +24,9 @@ c.Autograde.autograde_preprocessors = [
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
 
+# Links are not followed to what is copied into feedback/.
+c.GenerateFeedback.exporter_class = "attncourse.instructor.pipeline.feedback.Feedback"
+
 # A student's Markdown is shown in your browser, in the formgrader and in the feedback: without
 # scripts, and whatever else could act there.
 c.HTMLExporter.filters = {"markdown2html": "attncourse.instructor.pipeline.markdown.markdown2html"}

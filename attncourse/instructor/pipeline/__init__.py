@@ -2,6 +2,7 @@
 
 `nbgrader_config.py` puts them there: `exporter` reads what was handed in, `referee` stands where
 nbgrader's own `Execute` would run the cells, `save_scores` adds to `SaveAutoGrades` what nbgrader
-has no rule for, and `markdown` takes out of students' text what could act in a browser.
+has no rule for, `feedback` follows no link when the students' pages are written, and `markdown`
+takes out of students' text what could act in a browser.
 Everything before, between and after is nbgrader's.
 """
