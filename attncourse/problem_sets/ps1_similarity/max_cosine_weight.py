@@ -19,12 +19,19 @@ class MaxCosineWeight:
 
     @staticmethod
     def cases(draw: Draw) -> Iterator[Case]:
-        yield case("a hundred keys", 100, basic=True)
-        yield case("seven keys", 7, basic=True)
-        yield case("temperature 0.1", 100, temperature=0.1, weight=2)
-        yield case("temperature 3", 20, temperature=3.0)
+        # Drawn, and in a drawn order: six constants would have a table of six right answers.
+        yield from draw.shuffled(
+            [
+                case("a few keys", draw.whole(5, 30), basic=True),
+                case("some hundred keys", draw.whole(100, 900), basic=True),
+            ]
+        )
+        few, more, many = draw.whole(40, 90), draw.whole(10, 30), draw.whole(500_000, 2_000_000)
+        low, high = draw.between(0.3, 0.5), draw.between(2, 4)
+        yield case("a temperature below 1", few, temperature=low, weight=2)
+        yield case("a temperature above 1", more, temperature=high)
         yield case("one key: it gets everything", 1)
-        yield case("a million keys, temperature 0.02", 1_000_000, temperature=0.02)
+        yield case("a million keys, temperature 0.02", many, temperature=draw.between(0.018, 0.022))
 
     misconceptions = (
         wrong(

@@ -19,17 +19,41 @@ class CycleBound:
 
     @staticmethod
     def cases(draw: Draw) -> Iterator[Case]:
-        everything = [1, 2, 0, 4, 5, 6, 3, 8, 7, 0, 9, 7]
-        yield case("rock, paper, scissors", [1, 2, 0], basic=True)
-        yield case("a ring of four, and two who look at it", [1, 2, 3, 0, 0, 4], basic=True)
-        yield case("a mutual pair: both", [1, 0])
-        yield case("a ring of five", _relabelled(draw, [1, 2, 3, 4, 0]))
-        yield case("two rings of three", _relabelled(draw, [1, 2, 0, 4, 5, 3]), basic=True)
-        yield case("a chain that ends in a ring: 0 is not on it", [1, 2, 3, 4, 2])
-        yield case("a ring that 0 does not lead to", [1, 0, 3, 4, 2, 0])
-        yield case("a chain that ends in a mutual pair", _relabelled(draw, [1, 2, 3, 4, 3]))
-        yield case("all want the same one", [1, 0, 0, 0, 0])
-        yield case("everything at once, n = 12", _relabelled(draw, everything), weight=2)
+        # Rings, chains and their lengths are drawn, and the order of the basic cases too: with
+        # constants, renamed or not, a table of ten numbers would have every answer. The task
+        # promises that n is 12 at most.
+        even, odd = 2 * draw.whole(2, 4), 2 * draw.whole(2, 5) + 1
+        two, three = ([draw.whole(3, 12 // rings) for _ in range(rings)] for rings in (2, 3))
+        everything = [2, 2 * draw.whole(1, 2) + 1, 4]
+        yield from draw.shuffled(
+            [
+                case("rock, paper, scissors", [1, 2, 0], basic=True),
+                case(
+                    "a ring of even length, and others who look at it",
+                    _wishes(draw, [even], others=draw.whole(2, 12 - even)),
+                    basic=True,
+                ),
+                case(
+                    "two rings", _wishes(draw, two, others=draw.whole(0, 12 - sum(two))), basic=True
+                ),
+                case("three rings", _wishes(draw, three), basic=True),
+            ]
+        )
+        yield case("mutual pairs: all", _wishes(draw, [2] * draw.whole(1, 6)))
+        yield case("a ring of odd length", _wishes(draw, [odd]))
+        yield case(
+            "a chain that ends in a ring: 0 is not on it",
+            _chain(draw, draw.whole(2, 5), ring=draw.whole(3, 7)),
+        )
+        beside = _wishes(draw, [draw.whole(3, 6)], others=draw.whole(1, 4))
+        yield case("a ring that 0 does not lead to", [1, 0, *(wanted + 2 for wanted in beside)])
+        yield case("a chain that ends in a mutual pair", _chain(draw, draw.whole(2, 9), ring=2))
+        yield case("all want the same one", _wishes(draw, [2], others=draw.whole(3, 10), same=True))
+        yield case(
+            "everything at once",
+            _wishes(draw, everything, others=draw.whole(1, 12 - sum(everything))),
+            weight=3,
+        )
 
     misconceptions = (
         wrong(
@@ -143,9 +167,29 @@ class CycleBound:
     )
 
 
-def _relabelled(draw: Draw, wants: Sequence[int]) -> list[int]:
-    """The same wishes among tokens that have been given other numbers."""
-    number = draw(len(wants)).argsort().tolist()
+def _wishes(draw: Draw, rings: Sequence[int], *, others: int = 0, same: bool = False) -> list[int]:
+    """The wishes of tokens on rings of these lengths, and of others that lead into them.
+
+    Args:
+        same: all of the others want one and the same token of the first ring.
+    """
+    wants: list[int] = []
+    for length in rings:
+        first = len(wants)
+        wants += [*range(first + 1, first + length), first]
+    for _ in range(others):
+        wants.append(0 if same else draw.whole(0, len(wants) - 1))
+    return _relabelled(wants, draw.shuffled(range(len(wants))))
+
+
+def _chain(draw: Draw, length: int, *, ring: int) -> list[int]:
+    """A chain that begins with token 0 and ends in a ring."""
+    wants = [*range(1, length + ring), length]
+    return _relabelled(wants, [0, *draw.shuffled(range(1, length + ring))])
+
+
+def _relabelled(wants: Sequence[int], number: Sequence[int]) -> list[int]:
+    """The same wishes among tokens that have been given these numbers."""
     renamed = [0] * len(wants)
     for token, wanted in enumerate(wants):
         renamed[number[token]] = number[wanted]
