@@ -111,7 +111,7 @@ def _graded(
 ) -> Graded:
     done = []
     for source in settings.assignment.notebooks:
-        notebook = sanitised(handed_in.notebooks[source.name], source)
+        notebook = sanitised(handed_in.notebooks[source.name], source, handed_in.beside)
         notebook.metadata["attncourse"]["sandboxed"] = settings.sandboxed
         if can_be_run(notebook):
             run(notebook)

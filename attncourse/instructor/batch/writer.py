@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
-import os
 import shutil
-import stat
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from fnmatch import fnmatch
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,12 +23,13 @@ from attncourse.instructor.batch.grading import Graded
 from attncourse.instructor.batch.records import FOLDER, Record, record_of
 from attncourse.instructor.course.assignment import Assignment
 from attncourse.instructor.course.configuration import Course
+from attncourse.instructor.course.files_beside import copy_files
 from attncourse.instructor.course.gradebook import FAILURES, database_url, refuses_an_entry
 from attncourse.instructor.course.scoring import enter
 from attncourse.instructor.course.sharing import FILE_RIGHTS, share_file, share_folder
+from attncourse.instructor.course.submissions import copying_rules
 
 _READ_ONLY = 0o444  # as nbgrader leaves them
-_NO_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)  # a name that cannot stand here
 
 
 class Writer:
@@ -155,10 +152,7 @@ class Writer:
         for left_over in (new, old):
             shutil.rmtree(left_over, ignore_errors=True)
         new.mkdir(parents=True)
-        # First the problem set's own, which no student's file replaces.
-        self._copy_files(course.folder("source", ".", self._name), new)
-        if not os.path.islink(handed_in.parent):
-            self._copy_files(handed_in, new)
+        self._copy_files(handed_in, new)
         for book in graded.notebooks:
             (new / f"{book.name}.ipynb").write_text(book.text, encoding="utf-8")
         shared = course.directory.groupshared
@@ -175,50 +169,14 @@ class Writer:
         new.rename(folder)
         shutil.rmtree(old, ignore_errors=True)
 
-    def _copy_files(self, origin: Path, target: Path) -> None:
-        """What lies beside the notebooks and can be read.
-
-        Not links: they may lead to somebody else's work.
-        """
-        most = self._course.directory.max_file_size * 1000
-        for path in _files(origin, [*self._course.directory.ignore, "*.ipynb"]):
-            copy = target / path.relative_to(origin)
-            try:
-                status = path.lstat()
-                if not stat.S_ISREG(status.st_mode) or status.st_size > most:
-                    continue
-                content = path.read_bytes()
-            except OSError:
-                continue
-            try:
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                with open(copy, "xb") as file:
-                    file.write(content)
-            except (FileExistsError, NotADirectoryError):
-                continue  # the problem set has one there, or a folder where this has a file
-            except OSError as error:
-                if error.errno not in _NO_NAME:
-                    raise
+    def _copy_files(self, handed_in: Path, target: Path) -> None:
+        source = self._course.folder("source", ".", self._name)
+        copy_files(source, handed_in, target, copying_rules(self._course, self._name))
 
 
 def ends_the_batch(error: Exception) -> bool:
     """Whether the disk or the database fails, which does not concern one submission alone."""
     return isinstance(error, (OSError, *FAILURES)) and not refuses_an_entry(error)
-
-
-def _files(folder: Path, ignored: list[str]) -> Iterator[Path]:
-    """Every file below a folder, links left out, and whatever bears an ignored name."""
-    if os.path.islink(folder):
-        return
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(each for each in folders if not _matches(each, ignored))
-        for name in sorted(files):
-            if not _matches(name, ignored):
-                yield Path(place, name)
-
-
-def _matches(name: str, patterns: list[str]) -> bool:
-    return any(fnmatch(name, pattern) for pattern in patterns)
 
 
 def _timestamp(text: str | None) -> dict[str, Any]:

@@ -10,11 +10,12 @@ import os
 import re
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 from attncourse.instructor import limits
 from attncourse.instructor.course.configuration import Course
+from attncourse.instructor.course.files_beside import Copying, FileBeside, copying, files_beside
 
 TIMESTAMP = "timestamp.txt"
 HIDDEN = "hidden"
@@ -42,6 +43,8 @@ class Submission:
 
     student: str
     folder: Path
+    copying: Copying = field(default_factory=Copying, compare=False)
+    """What is copied from beside the notebooks."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class HandedIn:
     student: str
     notebooks: dict[str, bytes | Problem]
     timestamp: str | None
+    beside: tuple[FileBeside, ...] = ()
+    """What lies beside the notebooks. Its contents stay where they are."""
 
     @property
     def digest(self) -> str:
@@ -71,6 +76,8 @@ class HandedIn:
         for name, content in sorted(self.notebooks.items()):
             raw = content if isinstance(content, bytes) else repr(content).encode()
             digest.update(repr((name, type(content).__name__, len(raw))).encode() + raw)
+        for each in self.beside:
+            digest.update(ascii(astuple(each)).encode())
         return digest.hexdigest()
 
 
@@ -94,6 +101,7 @@ def find(course: Course, problem_set: str) -> tuple[list[Submission], list[LeftO
     chosen = course.directory.student_id
     named_hidden = parts[until - 1].replace(anyone, chosen).startswith(".")
     excluded = course.directory.student_id_exclude.split(",")
+    rules = copying_rules(course, problem_set)
     for beginning in sorted(glob.glob(pattern, include_hidden=True)):
         path = os.path.join(beginning, *parts[until:])
         match = shape.fullmatch(path)
@@ -109,8 +117,18 @@ def find(course: Course, problem_set: str) -> tuple[list[Submission], list[LeftO
             reason = "The folder's name cannot be a student's in the gradebook."
             left_out.append(LeftOut(ascii(student), "misnamed", reason))
         else:
-            found.append(Submission(student, Path(path)))
+            found.append(Submission(student, Path(path), rules))
     return found, left_out
+
+
+def copying_rules(course: Course, problem_set: str) -> Copying:
+    """What is copied from beside the notebooks of a problem set."""
+    may_replace = course.config.Autograde.get("exclude_overwriting", {})
+    return copying(
+        course.directory,
+        course.folder("source", ".", problem_set),
+        student_may_replace=may_replace.get(problem_set, ()),
+    )
 
 
 def _known_to_be_missing(path: str) -> bool:
@@ -144,7 +162,8 @@ def read(
             content[name] = _content(submission.folder, f"{name}.ipynb", known)
     timestamp = _bytes(submission.folder / TIMESTAMP, 1000) if not links else None
     text = timestamp.decode(errors="replace").strip() if isinstance(timestamp, bytes) else None
-    return HandedIn(submission.student, content, text or None)
+    beside = files_beside(submission.folder, submission.copying)
+    return HandedIn(submission.student, content, text or None, beside)
 
 
 def printable(text: str) -> str:

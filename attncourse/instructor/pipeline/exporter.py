@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from nbconvert.exporters import NotebookExporter
+from nbgrader import utils  # type: ignore[import-untyped]
+from nbgrader.converters import base  # type: ignore[import-untyped]
 from nbgrader.converters.base import NbGraderException  # type: ignore[import-untyped]
 from traitlets.utils.importstring import import_item
 
 from attncourse.instructor.course import submissions
 from attncourse.instructor.course.assignment import Assignment
 from attncourse.instructor.course.configuration import GradeError
+from attncourse.instructor.course.files_beside import (
+    Copying,
+    copy_files,
+    copying,
+    remove_copies,
+)
 from attncourse.instructor.course.sanitising import mended_in, problem_with, sanitised
 from attncourse.instructor.course.secret import SecretError
 from attncourse.instructor.course.submissions import Submission
@@ -46,6 +56,7 @@ class Submissions(NotebookExporter):
             raise NbGraderException(str(reason)) from None
         if self.parent is not None:
             _plan_every_notebook(self.parent, self._assignment)
+            _copy_what_is_harmless(self.parent)
             self._tell_what_is_hidden()
 
     def _tell_what_is_hidden(self) -> None:
@@ -66,11 +77,14 @@ class Submissions(NotebookExporter):
         if path.parent != Path(submitted):  # it is in autograded/, and has been read before
             return super().from_filename(filename, resources, **settings)
         names = [each.name for each in self._assignment.notebooks]
-        handed_in = submissions.read(Submission(about["student"], path.parent), [path.stem], names)
+        rules = _copying(self.parent, about["assignment"])
+        submission = Submission(about["student"], path.parent, rules)
+        handed_in = submissions.read(submission, [path.stem], names)
         [source] = [each for each in self._assignment.notebooks if each.name == path.stem]
-        notebook = sanitised(handed_in.notebooks[path.stem], source)
+        notebook = sanitised(handed_in.notebooks[path.stem], source, handed_in.beside)
         problem = problem_with(notebook)
-        if remark := mended_in(notebook) if problem is None else problem.reason:
+        said = [problem.reason if problem else "", mended_in(notebook)]
+        if remark := " ".join(filter(None, said)):
             self.log.warning("%s, %s: %s", about["student"], path.name, remark)
         metadata = {"name": path.stem, "path": str(path.parent)}
         given = {**(resources or {}), "metadata": metadata}
@@ -94,6 +108,47 @@ def _plan_every_notebook(converter: Any, assignment: Assignment) -> None:
         found = converter.assignments.get(folder, [])
         missing = {str(Path(folder) / name) for name in wanted} - set(found)
         converter.assignments[folder] = [*found, *missing]
+
+
+def _copy_what_is_harmless(converter: Any) -> None:
+    """Put our own copying of what lies beside a notebook in the place of nbgrader's.
+
+    It follows links, with the instructor's rights, and keeps names that a browser runs.
+    """
+    stock, directory = converter.init_assignment, converter.coursedir
+
+    def init_assignment(assignment_id: str, student_id: str) -> None:
+        with _nothing_found_to_copy():
+            stock(assignment_id, student_id)
+        course = RunningCourse(directory)
+        target = course.folder("autograded", student_id, assignment_id)
+        remove_copies(target)
+        copy_files(
+            course.folder("source", ".", assignment_id),
+            course.folder("submitted", student_id, assignment_id),
+            target,
+            _copying(converter, assignment_id),
+        )
+
+    converter.init_assignment = init_assignment
+
+
+def _copying(converter: Any, assignment: str) -> Copying:
+    """The rules of the course, with what the command line set."""
+    may_replace = getattr(converter, "exclude_overwriting", {}).get(assignment, ())
+    source = RunningCourse(converter.coursedir).folder("source", ".", assignment)
+    return copying(converter.coursedir, source, student_may_replace=may_replace)
+
+
+@contextlib.contextmanager
+def _nothing_found_to_copy() -> Iterator[None]:
+    """nbgrader copies what its functions of this name find."""
+    kept = base.find_all_files, utils.find_all_files
+    base.find_all_files = utils.find_all_files = lambda *_: []
+    try:
+        yield
+    finally:
+        base.find_all_files, utils.find_all_files = kept
 
 
 def _planned(exporter: NotebookExporter) -> list[Any]:

@@ -142,6 +142,55 @@ def test_one_setting_limits_the_memory_in_both(course, tmp_path, setting, told):
             assert told in str(graded.autograded("large"))
 
 
+def files(folder):
+    """What lies below a folder, by name."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() or path.is_symlink()
+    }
+
+
+def test_what_lies_beside_a_notebook_is_copied_harmlessly_in_both(course, tmp_path):
+    with (course.folder / "nbgrader_config.py").open("a") as file:
+        file.write(f"c.Autograde.exclude_overwriting = {{'{PS}': ['helper.py']}}\n")
+    source, theirs = (course.folder / part for part in (f"solutions/{PS}", f"submitted/ada/{PS}"))
+    course.hand_in("ada", HALF_RIGHT)
+    (theirs / "[x]").mkdir()
+    for folder, name in (
+        *((source, "ours.html"), (source, "helper.py"), (source, "data.csv")),
+        *((theirs, "ours.html"), (theirs, "helper.py"), (theirs, "data.csv")),
+        *((theirs, "page.html"), (theirs, "[x]/.page"), (theirs, "notes.txt")),
+    ):
+        (folder / name).write_text(f"of {folder.parts[-2]}")
+    neighbour = course.place("half-right")
+    (theirs / "theirs.txt").symlink_to(neighbour)
+    (theirs / "[x]" / "folder").symlink_to(neighbour.parent)
+    (batch, done), (plain, autograded) = in_both_ways(course, tmp_path)
+    for graded in (batch, plain):
+        found = files(graded.folder / "autograded" / "ada" / PS)
+        del found[f"{NOTEBOOK}.ipynb"]
+        assert {name: content.decode() for name, content in found.items()} == {
+            **dict.fromkeys(("ours.html", "data.csv"), "of solutions"),
+            **dict.fromkeys(("helper.py", "page.html.txt", "[x]/.page.txt", "notes.txt"), "of ada"),
+        }
+        told = graded.autograded("ada").cells[0].source
+        assert "`page.html` as `page.html.txt`, `[x]/.page` as `[x]/.page.txt`" in told
+        assert "`theirs.txt` (a link), `[x]/folder` (a link)" in told
+        assert "ours.html" not in told
+    assert "`page.html` as `page.html.txt`" in autograded.stderr
+    told = {row["student"]: row["mended"] for row in batch.summary()}
+    assert "`page.html` as `page.html.txt`" in told["ada"]
+    assert done.returncode == 0
+    # Nor does anything stay of what an earlier version has copied.
+    left_over = plain.folder / "autograded" / "ada" / PS / "page.html"
+    left_over.write_text("x")
+    again = ("autograde", PS, "--student=ada", f"--notebook={NOTEBOOK}", "--force")
+    plain.run("nbgrader", *again)
+    assert not left_over.exists()
+    assert (left_over.with_name("page.html.txt")).exists()
+
+
 def test_a_check_that_cannot_be_made_ends_both_before_the_first_submission(course, tmp_path):
     source = course.folder / "solutions" / PS / f"{NOTEBOOK}.ipynb"
     notebook = nbformat.read(source, as_version=4)

@@ -162,7 +162,8 @@ def test_what_cannot_be_read_beside_a_notebook_is_left_out(ada):
             for name in shut:
                 (beside / name).chmod(0o700)
     copied = ada.folder / "autograded" / "ada" / PS
-    assert {path.name for path in copied.iterdir()} == {"here", f"{NOTEBOOK}.ipynb"}
+    assert {path.name for path in copied.iterdir()} == {"here.txt", f"{NOTEBOOK}.ipynb"}
+    assert "`file` (it cannot be read)" in ada.autograded("ada").cells[0].source
 
 
 def test_no_file_of_a_student_stands_in_the_way_of_one_of_the_problem_set(ada):
@@ -185,7 +186,8 @@ def test_no_file_of_a_student_stands_in_the_way_of_one_of_the_problem_set(ada):
         "data.csv": "solutions",
         "pictures/one": "solutions",
         "both": "solutions",
-        "more": "ada",
+        "pictures.txt": "ada",
+        "more.txt": "ada",
     }
     assert not (copied / "other.ipynb").exists()
 
