@@ -15,6 +15,7 @@ from attncourse.checking.values import Foreign, Value
 
 # Bound here: a notebook that assigns to torch.isclose is not judged by what it put there.
 _isclose = torch.isclose
+_TOO_LARGE = 1e15  # whose square comes near to the end of float32
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,28 @@ def problem(outcome: Outcome, wanted: Wanted) -> str | None:
         return _number_problem(outcome.value, wanted.value)
     if wrong_structure := structure_problem(outcome.value, wanted.value, wanted.names):
         return wrong_structure
-    for what, got, want in wanted.compared(outcome.value):
+    try:
+        compared = list(wanted.compared(outcome.value))
+    except Exception:
+        if too_large := overflow(outcome.value):
+            return too_large
+        raise
+    for what, got, want in compared:
         if difference := _difference(got, want, what):
             return difference
     return _gradient_problem(outcome, wanted)
+
+
+def overflow(value: Value) -> str | None:
+    """What is wrong with finite numbers with which nothing can be computed, if they are such."""
+    finite = [t.double().abs() for t in tensors(value) if not t.is_complex() and t.numel()]
+    largest = max((t.where(t.isfinite(), 0).max().item() for t in finite), default=0.0)
+    if largest < _TOO_LARGE:
+        return None
+    return (
+        f"its numbers go up to {largest:.3g}, and computing with numbers as large as that "
+        "overflows. Is something multiplied again and again, or divided by almost nothing?"
+    )
 
 
 def structure_problem(value: Value, want: Value, names: Sequence[str] = ()) -> str | None:
@@ -233,7 +252,12 @@ def same_outcome(a: Outcome, b: Outcome, wanted: Wanted) -> bool:
     if wanted.invariant is not None and not any(
         structure_problem(each.value, wanted.value, wanted.names) for each in (a, b)
     ):
-        (_, of_a, _), (_, of_b, _) = *wanted.compared(a.value), *wanted.compared(b.value)
+        try:
+            (_, of_a, _), (_, of_b, _) = *wanted.compared(a.value), *wanted.compared(b.value)
+        except Exception:
+            if overflow(a.value) or overflow(b.value):
+                return _same_values(a.value, b.value)
+            raise
         return _same_values(of_a, of_b)
     if not _same_values(a.value, b.value):
         return False

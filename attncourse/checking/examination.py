@@ -8,7 +8,7 @@ from attncourse.checking import comparing
 from attncourse.checking.calling import Caller, Failed, Outcome
 from attncourse.checking.diagnosing import Diagnosis, diagnose_by_match
 from attncourse.checking.habits import input_kept
-from attncourse.checking.item import Item
+from attncourse.checking.item import Finding, Item
 from attncourse.checking.random_inputs import Draw
 from attncourse.checking.scoring import Trial
 
@@ -31,9 +31,18 @@ class Examination:
                 stopped = comparing.raised(outcome)
                 trials.append(Trial(case.name, True, case.weight, stopped, outcome))
             else:
+                try:
+                    found = list(self._item.examine(outcome.value, case))
+                except Exception:
+                    # Finite as it is, it can make what is computed from it infinite, at which
+                    # libraries stop. That is the answer's fault. Any other failure is ours.
+                    too_large = comparing.overflow(outcome.value)
+                    if too_large is None:
+                        raise
+                    found = [Finding(case.name, too_large, basic=True, weight=case.weight)]
                 trials += [
                     Trial(finding.name, finding.basic, finding.weight, finding.problem, outcome)
-                    for finding in self._item.examine(outcome.value, case)
+                    for finding in found
                 ]
         return [*trials, input_kept(self._cases, self._outcomes)]
 

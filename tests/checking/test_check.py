@@ -16,6 +16,8 @@ import attncourse.attention
 import attncourse.circuits
 import attncourse.feature_maps
 from attncourse.attention import cosine_affinity
+from attncourse.checking.engine import check_function
+from attncourse.checking.item import Finding, case, item, wrong
 from attncourse.grading import check, items
 
 ITEM = "ps1.cosine_affinity"
@@ -613,3 +615,73 @@ def test_what_surrounds_a_check_changes_neither_it_nor_the_next_one(context):
     with context():
         assert check("ps2.shared_scores", answer, seed=seed).passed
     assert check("ps2.shared_scores", answer, seed=seed).passed
+
+
+def _squared(result):
+    squared = result[:, None] * result
+    if not squared.isfinite().all():
+        raise ValueError("not finite")
+    return squared
+
+
+def _item_whose_judging(fails):
+    @item("ps9.judged", points=1, minutes=1, difficulty="easy")
+    class Judged:
+        """Twice the input."""
+
+        @staticmethod
+        def reference(x):
+            return 2 * x
+
+        @staticmethod
+        def cases(draw):
+            yield case("a vector", draw(3), basic=True)
+
+        if fails == "invariant":
+
+            @staticmethod
+            def invariant(result, x):
+                """its square"""
+                return _squared(result)
+
+        else:
+
+            @staticmethod
+            def examine(result, case):
+                right = _squared(result).allclose(4 * _squared(case.args[0]))
+                yield Finding("squared", None if right else "it is not twice", basic=True)
+
+        misconceptions = (
+            wrong(
+                "not twice",
+                lambda x: x,
+                "Twice.",
+                matches=(lambda value, case: False) if fails == "examine" else None,
+            ),
+        )
+
+    return Judged
+
+
+@pytest.mark.parametrize("fails", ["invariant", "examine"])
+@pytest.mark.parametrize("size", [1e200, 1e308])
+def test_finite_numbers_with_which_nothing_can_be_computed_get_a_hint(fails, size):
+    enormous = lambda x: torch.full_like(x, size, dtype=torch.float64)  # noqa: E731
+    verdict = check_function(_item_whose_judging(fails), enormous, seed=0)
+    assert verdict.score == 0
+    assert f"its numbers go up to {size:.3g}" in verdict.hint
+
+
+def test_a_failure_of_the_judge_over_ordinary_numbers_is_not_blamed_on_the_answer():
+    with pytest.raises(IndexError):
+        check_function(_item_whose_judging("examine"), lambda x: x.sum(), seed=0)
+
+
+def test_trained_weights_of_1e308_get_a_hint():
+    def train_cycle(tokens, targets):
+        drawn = (torch.randn(rows, 24, dtype=torch.float64) for rows in (8, 8, 10))
+        return tuple(1e308 * each.sign() for each in drawn)
+
+    verdict = check("ps3.train_cycle", train_cycle)
+    assert verdict.score == 0
+    assert "its numbers go up to 1e+308" in verdict.hint

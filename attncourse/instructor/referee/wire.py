@@ -138,6 +138,9 @@ def _encoded(value: Value, tensors: list[bytes], depth: int) -> Any:
         order = sorted(range(value.ndim), key=lambda axis: -strides[axis])
         flat = value.detach().cpu().permute(order).contiguous().resolve_conj().resolve_neg()
         flat = flat.reshape(-1)
+        if flat.numel() and flat.stride(0) != 1:
+            # One element made by `expand` counts as contiguous, and cannot be viewed as bytes.
+            flat = flat.clone(memory_format=torch.contiguous_format)
         tensors.append(flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
         return {"tensor": name, "shape": list(value.shape), "order": order}
     if isinstance(value, Mapping):

@@ -253,8 +253,8 @@ def main(end: socket.socket) -> None:
         number = {"number": request["number"]}
         try:
             channel.send(answer | number)
-        except WireError as error:
-            channel.send({"unsent": str(error)} | number)
+        except Exception as error:  # too large, or of a kind that torch does not give the bytes of
+            channel.send({"unsent": str(error)[:200]} | number)
 
 
 def _close_what_is_inherited(kept: int) -> None:

@@ -395,3 +395,10 @@ def test_the_end_of_the_other_side_is_noticed(ends: Pair) -> None:
         ends[0].receive()
     with pytest.raises(WireError, match="gone"):
         ends[0].send({"x": 1})
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bool])
+def test_one_element_made_by_expand_arrives(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    sent = torch.as_strided(torch.ones(3, dtype=dtype), shape, (0,) * len(shape))
+    assert there_and_back({"value": sent})["value"].equal(sent)
