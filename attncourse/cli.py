@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -122,7 +121,8 @@ def _grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--jobs",
         type=_count,
         metavar="N",
-        help="submissions that are graded at a time (default: as many as there are cores)",
+        help="submissions that are graded at a time; never more than there are cores that this "
+        "process may use, which is also the default",
     )
     where.add_argument(
         "--scheduler",
@@ -186,9 +186,17 @@ def _backend(options: argparse.Namespace, limits: Limits) -> Jobs | Cluster:
         from attncourse.instructor.batch.cluster import Cluster
 
         return Cluster(options.scheduler, sandboxed=sandboxed)
+    from attncourse.instructor.batch.cores import allowed_cores
     from attncourse.instructor.batch.local import Jobs
 
-    return Jobs(options.jobs or os.cpu_count() or 1, limits=limits, sandboxed=sandboxed)
+    count = allowed_cores()
+    if options.jobs is not None and options.jobs > count:
+        print(
+            f"attncourse grade: {count} at a time and not {options.jobs}, since this process may "
+            f"use {count} core{'s' if count > 1 else ''}",
+            file=sys.stderr,
+        )
+    return Jobs(min(options.jobs or count, count), limits=limits, sandboxed=sandboxed)
 
 
 def _survey(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -25,7 +25,7 @@ class Limits:
     seconds: float = 90.0
     """For a cell, and for all calls of a check together."""
     total_seconds: float = 900.0
-    """For a notebook, with everything that had to be run again."""
+    """For a notebook, with everything that had to be run again. See `CLOCK_MULTIPLE` on both."""
     memory: float = 4.0
     """GiB, of all processes of a worker together."""
     processes: int = 64
@@ -57,6 +57,9 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+CLOCK_MULTIPLE = 10
+"""How often the seconds above may pass by the clock. They are the worker's own: those in which it
+waited for a busy machine do not count, up to this."""
 
 # Of a worker, beside those above.
 FILE_BYTES = 64 * _MIB  # of one file

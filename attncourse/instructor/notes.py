@@ -32,6 +32,12 @@ def stopped_outputs(reason: str, line: str) -> Outputs:
     ]
 
 
+def killed_outputs(reason: str) -> Outputs:
+    """What stands in a graded cell whose score is what it is because of the machine."""
+    notice = {"text/plain": f"A person has to look at this score. {reason}."}
+    return [display_with_notes(notice, needs_a_person=reason)]
+
+
 def judge_failed_outputs(reason: str) -> Outputs:
     """What stands in a graded cell where the judge itself failed."""
     notice = {"text/plain": "A person has to look at this answer."}

@@ -23,7 +23,7 @@ from attncourse.instructor.batch.grading import (
 from attncourse.instructor.batch.settings import BatchSettings
 from attncourse.instructor.course.configuration import GradeError
 from attncourse.instructor.course.submissions import Submission
-from attncourse.instructor.limits import Limits
+from attncourse.instructor.limits import CLOCK_MULTIPLE, Limits
 from attncourse.instructor.referee.launching import NurseryProcess
 from attncourse.instructor.referee.sandbox import NoSandbox
 
@@ -125,7 +125,7 @@ class Jobs:
                     each.submission, attempt = queue.popleft()
                     attempts[each.submission.student] = attempt
                     its = len(settings.assignment.notebooks) * settings.limits.total_seconds
-                    each.deadline = time.monotonic() + its + _ATTEMPT_MARGIN
+                    each.deadline = time.monotonic() + CLOCK_MULTIPLE * its + _ATTEMPT_MARGIN
                     _send(each, each.submission)
                 else:
                     each.deadline = float("inf")

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import resource
+import select
 import socket
 import struct
 from pathlib import Path
@@ -19,7 +20,8 @@ from attncourse.instructor.limits import (
     Limits,
 )
 
-NOBODY = 65534
+_NOBODY = 65534  # the group; the kernel counts nothing by groups
+_UNUSED_USERS = range(0x70000000, 0x80000000)  # by systemd's and Debian's lists
 _NICE = 5
 
 # <linux/sched.h>, <linux/prctl.h>, <linux/mount.h>
@@ -62,7 +64,7 @@ def confine(limits: Limits) -> None:
         OSError: something of it was refused.
     """
     root = os.geteuid() == 0
-    user = NOBODY if root else os.getuid()
+    user = _user_of_its_own() if root else os.getuid()
     _checked(_libc.unshare(_NEWNS | _NEWIPC), "unshare")
     _mount("proc", "/proc", "")
     folder_of_its_own = os.environ["TMPDIR"]
@@ -75,8 +77,8 @@ def confine(limits: Limits) -> None:
     _mount("tmpfs", "/dev/pts", "size=4k,nr_inodes=1,mode=0")
     if root:
         os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
+        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+        os.setresuid(user, user, user)
         _enter_user_namespace(_NEWNET)
     else:
         _checked(_libc.unshare(_NEWNET), "unshare")
@@ -101,6 +103,20 @@ def confine(limits: Limits) -> None:
     _refuse_system_calls()
 
 
+def _user_of_its_own() -> int:
+    """A user that is nobody, and as good as surely no other worker.
+
+    The kernel counts by user, over all namespaces, what one may keep in pipes, or descriptors on
+    their way from one process to another: workers of one user would take them from each other.
+    """
+    fields = map(str.split, Path("/proc/self/uid_map").read_text().splitlines())
+    count, first = max((int(count), int(first)) for first, _, count in fields)
+    users = range(first + count // 2, first + count)  # in a container there may be no others
+    if _UNUSED_USERS.start >= first and _UNUSED_USERS.stop <= first + count:
+        users = _UNUSED_USERS
+    return users[int.from_bytes(os.urandom(8)) % len(users)]
+
+
 def _bring_up_loopback() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as end:
         fcntl.ioctl(end, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP))
@@ -118,9 +134,16 @@ def keep_to(core: int) -> None:
     os.nice(_NICE)
 
 
-def die_with_parent() -> None:
-    """Be killed when the process that forked this one ends."""
+def die_with_parent(its_pipe: int) -> None:
+    """Be killed when the process that forked this one ends. After `confine`: a process that
+    becomes another user loses the signal.
+
+    Args:
+        its_pipe: the reading end of a pipe; nobody but that process has the other end.
+    """
     _checked(_libc.prctl(_SET_PDEATHSIG, 9, 0, 0, 0), "PR_SET_PDEATHSIG")
+    if select.select([its_pipe], [], [], 0)[0]:  # it has ended before
+        os._exit(1)
 
 
 _REFUSED = (

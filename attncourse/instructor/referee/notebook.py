@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import nbformat
 from nbformat import NotebookNode
@@ -13,18 +13,23 @@ from nbformat.v4 import new_markdown_cell
 
 from attncourse.checking.engine import check_caller
 from attncourse.checking.verdict import Verdict
-from attncourse.instructor.limits import Limits
+from attncourse.instructor.limits import CLOCK_MULTIPLE, Limits
 from attncourse.instructor.notes import (
     Outputs,
     display_with_notes,
     judge_failed_outputs,
+    killed_outputs,
     stopped_outputs,
 )
+from attncourse.instructor.referee.allowance import Allowance
 from attncourse.instructor.referee.graded_cell import find_check
 from attncourse.instructor.referee.remote_caller import RemoteCaller
 from attncourse.instructor.referee.worker_outputs import NotebookRoom
-from attncourse.instructor.referee.workers import Worker, WorkerLost, Workers
+from attncourse.instructor.referee.workers import Worker, WorkerKilled, WorkerLost, Workers
 from attncourse.problem_sets import ITEMS
+
+_T = TypeVar("_T")
+_MOST_KILLED = 2  # workers that the machine may end before a person has to look
 
 
 class NoWorker(Exception):
@@ -77,7 +82,7 @@ def _outputs(cell: NotebookNode, run: _Run, seed: Callable[[str], object]) -> Ou
     if found := find_check(cell.source):
         return run.check(*found, seed(found[0]))
     *outputs, note, score = _scored_by_its_end(*run.cell(cell.source), marks["points"])
-    return [*run.fitting(outputs), note, score]
+    return run.with_what_was_killed([*run.fitting(outputs), note, score], marks["points"])
 
 
 class _OutOfTime(Exception):
@@ -89,31 +94,48 @@ class _Run:
 
     def __init__(self, workers: Workers, limits: Limits) -> None:
         self._workers, self._limits = workers, limits
-        self._end = time.monotonic() + limits.total_seconds
+        self._time = Allowance(limits.total_seconds)
+        self._end = time.monotonic() + CLOCK_MULTIPLE * limits.total_seconds
         self._worker: Worker | None = None
         self._done: list[str] = []
         self.fitting = NotebookRoom().fitting
+        self._for_free = False
+        """Whether cells run again on behalf of the machine."""
+        self._killed = ""
+        """That the machine has ended a cell, again and again."""
 
     def cell(self, source: str) -> tuple[Outputs, bool]:
         """Run a cell of the notebook; its outputs, and whether it came to an end."""
         try:
-            outputs = self._ready().run(source, self._left())
+            outputs = self._again(lambda: self._run(self._ready(), source))
+        except WorkerKilled as why:
+            self._killed = f"A cell could not be run: {why}"
+            return self._stopped(why), False
         except (WorkerLost, _OutOfTime) as why:
             return self._stopped(why), False
         self._done.append(source)
         return outputs, True
 
+    def with_what_was_killed(self, outputs: Outputs, points: float) -> Outputs:
+        """Less than full points need a person, if a cell was wanting that may have counted."""
+        *shown, score = outputs
+        if not self._killed or float(score["data"]["text/plain"]) >= points:
+            return outputs
+        return [*shown, *killed_outputs(self._killed), score]
+
     def check(self, item_id: str, name: str, seed: object) -> Outputs:
         """Judge the function of that name."""
-        cut_short = ""
+        outputs = self._judged(item_id, name, seed)
+        return self.with_what_was_killed(outputs, ITEMS[item_id].points)
+
+    def _judged(self, item_id: str, name: str, seed: object) -> Outputs:
         try:
-            caller = _caller(self._ready(), name, self._left())
-            verdict = check_caller(ITEMS[item_id], caller, seed=seed)
-            cut_short = caller.stopped
+            verdict, cut_short = self._again(lambda: self._verdict(item_id, name, seed))
+        except WorkerKilled as why:
+            note = killed_outputs(f"This could not be checked: {why}")
+            return [*self._stopped(why), *note, _score(0.0)]
         except (WorkerLost, _OutOfTime) as why:
             return [*self._stopped(why), _score(0.0)]
-        except _NoFunction as why:
-            verdict = Verdict(item_id, ITEMS[item_id].points, 0.0, str(why), None, (), "")
         except NoWorker:
             raise
         except Exception as error:  # a fault of ours, or an answer that we have not foreseen
@@ -121,6 +143,33 @@ class _Run:
             reason = f"The judge itself failed on this answer: it needs a person ({error!r:.300})"
             return [*judge_failed_outputs(reason), _score(0.0)]
         return [_verdict_output(verdict, cut_short), _score(verdict.score)]
+
+    def _verdict(self, item_id: str, name: str, seed: object) -> tuple[Verdict, str]:
+        """And why the calls were cut short, if they were."""
+        caller = RemoteCaller(self._ready(), name, self._left())
+        try:
+            _require_function(caller, name)
+            verdict = check_caller(ITEMS[item_id], caller, seed=seed)
+        except _NoFunction as why:
+            verdict = Verdict(item_id, ITEMS[item_id].points, 0.0, str(why), None, (), "")
+        finally:
+            self._time.used += caller.allowance.used
+        if caller.killed:
+            raise caller.killed
+        return verdict, caller.stopped
+
+    def _again(self, act: Callable[[], _T]) -> _T:
+        """What `act` gives, in a fresh worker if the machine has ended the one that it had.
+
+        What was lost costs the notebook nothing of its time, nor does what brings it back.
+        """
+        for _ in range(_MOST_KILLED):
+            used = self._time.used
+            try:
+                return act()
+            except WorkerKilled:
+                self._time.used, self._for_free = used, True
+        return act()
 
     def _ready(self) -> Worker:
         """A worker in which all earlier cells have run that did not end one."""
@@ -131,14 +180,24 @@ class _Run:
                 raise NoWorker(str(lost)) from None
             for source in list(self._done):
                 try:
-                    self._worker.run(source, self._left())
+                    self._run(self._worker, source)
+                except WorkerKilled:
+                    raise
                 except WorkerLost:  # it ran before, so it is a matter of chance: do without it
                     self._done.remove(source)
                     break
+        self._for_free = False
         return self._worker
 
+    def _run(self, worker: Worker, source: str) -> Outputs:
+        allowance = Allowance(self._limits.seconds if self._for_free else self._left())
+        try:
+            return worker.run(source, allowance)
+        finally:
+            self._time.used += 0.0 if self._for_free else allowance.used
+
     def _left(self) -> float:
-        left = self._end - time.monotonic()
+        left = min(self._time.left, self._end - time.monotonic())
         if left <= 0:
             raise _OutOfTime(f"the notebook has had its {self._limits.total_seconds:g} seconds")
         return min(self._limits.seconds, left)
@@ -156,8 +215,7 @@ class _NoFunction(Exception):
     """There is nothing to be called under the name that the task gives."""
 
 
-def _caller(worker: Worker, name: str, seconds: float) -> RemoteCaller:
-    caller = RemoteCaller(worker, name, seconds)
+def _require_function(caller: RemoteCaller, name: str) -> None:
     found = caller.look()
     if found.get("missing") is True:
         raise _NoFunction(
@@ -166,7 +224,6 @@ def _caller(worker: Worker, name: str, seconds: float) -> RemoteCaller:
         )
     if found.get("callable") is not True:
         raise _NoFunction(f"`{name}` is not a function.")
-    return caller
 
 
 # A graded cell without `check` holds asserts that an instructor wrote. They have to run beside the

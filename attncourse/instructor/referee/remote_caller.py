@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,8 +11,9 @@ from attncourse.checking.calling import Failed, Outcome, Returned
 from attncourse.checking.values import Foreign, Value
 from attncourse.instructor import limits
 from attncourse.instructor.notes import STOPPED
+from attncourse.instructor.referee.allowance import Allowance
 from attncourse.instructor.referee.wire import WireError
-from attncourse.instructor.referee.workers import Worker, WorkerLost
+from attncourse.instructor.referee.workers import Worker, WorkerKilled, WorkerLost
 
 _NO_SENSE = "the answer makes no sense"
 
@@ -26,10 +26,13 @@ class RemoteCaller:
     """
 
     def __init__(self, worker: Worker, name: str, seconds: float) -> None:
-        self._worker, self._name, self._seconds = worker, name, seconds
-        self._deadline = time.monotonic() + seconds
+        self._worker, self._name = worker, name
+        self.allowance = Allowance(seconds)
+        """What the calls may use, and have used."""
         self.stopped = ""
         """Why the worker was lost in a call, if it was."""
+        self.killed: WorkerKilled | None = None
+        """That the machine has ended it, if it has: then nothing can be said of the function."""
 
     def look(self) -> Mapping[str, Any]:
         """What the name stands for: `missing`, `callable`, `kind`.
@@ -37,7 +40,7 @@ class RemoteCaller:
         Raises:
             WorkerLost: as the worker says.
         """
-        found = self._worker.ask({"do": "look", "name": self._name}, self._deadline)
+        found = self._worker.ask({"do": "look", "name": self._name}, self.allowance)
         if not isinstance(found.get("missing"), bool) or not isinstance(
             found.get("callable"), bool
         ):
@@ -56,12 +59,14 @@ class RemoteCaller:
             "cotangent": cotangent,
         }
         try:
-            answer = self._worker.ask(request, self._deadline)
+            answer = self._worker.ask(request, self.allowance)
             return _outcome(answer, [*args, *kwargs.values()], cotangent is not None)
         except (WorkerLost, WireError) as lost:
             self._worker.close(str(lost))  # if it made no sense, nothing that follows would
-            late = time.monotonic() >= self._deadline
-            reason = f"no answer within {self._seconds:g} seconds" if late else str(lost)
+            if isinstance(lost, WorkerKilled):
+                self.killed = lost
+            late = self.allowance.left <= 0
+            reason = f"no answer within {self.allowance.seconds:g} seconds" if late else str(lost)
             self.stopped = self.stopped or reason
             return Failed(STOPPED, reason, None, "", "", "", False)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import socket
-import time
 from collections.abc import Mapping
 from typing import Any, Self
 
 from attncourse.instructor.limits import DEFAULT_LIMITS, Limits
 from attncourse.instructor.referee import sandbox
+from attncourse.instructor.referee.allowance import Allowance, Patience, PatientSocket
+from attncourse.instructor.referee.family import KILLED_FROM_OUTSIDE
 from attncourse.instructor.referee.launching import START_TIMEOUT, NurseryProcess
 from attncourse.instructor.referee.sandbox import NoSandbox
 from attncourse.instructor.referee.wire import Channel, WireError
@@ -19,6 +20,10 @@ from attncourse.instructor.referee.worker_outputs import readable
 
 class WorkerLost(Exception):
     """The worker ended, did not answer in time, or sent what makes no sense."""
+
+
+class WorkerKilled(WorkerLost):
+    """It was ended by the machine, which nothing that ran in it has brought about."""
 
 
 class Workers:
@@ -71,12 +76,22 @@ class Workers:
         if answer != "started":
             ours.close()
             raise WorkerLost(f"no worker could be started: {answer or 'the nursery has ended'}")
-        return Worker(self, number, Channel(ours))
+        return Worker(self, number, PatientSocket(fileno=ours.detach()))
 
     def kill(self, number: int) -> str:
         """End a worker with all that it has started; how it had ended before, if it had."""
-        answer = self._ask(f"kill {number}")
+        # Where there is no nursery any more, its workers were ended with it.
+        answer = self._ask(f"kill {number}") or KILLED_FROM_OUTSIDE
         return "" if answer == "killed" else answer
+
+    def time(self, number: int, since: float) -> float | None:
+        """The seconds of its own that a worker has used since a time by `time.monotonic()`.
+
+        None if nobody knows: the worker, or who watches it, has ended.
+        """
+        with contextlib.suppress(ValueError):
+            return float(self._ask(f"time {number} {since:.3f}"))
+        return None
 
     def _ask(self, request: str, *descriptors: socket.socket) -> str:
         """The nursery's answer; empty if there is none, and never will be."""
@@ -141,50 +156,63 @@ class Nursery(Workers):
 class Worker:
     """One worker, seen from outside. After `WorkerLost` it answers nothing any more."""
 
-    def __init__(self, workers: Workers, number: int, channel: Channel) -> None:
-        self._workers, self._number, self._channel = workers, number, channel
+    def __init__(self, workers: Workers, number: int, end: PatientSocket) -> None:
+        self._workers, self._number, self._end = workers, number, end
+        self._channel = Channel(end)
         self._requests = itertools.count()
-        self._lost = ""
+        self._lost: WorkerLost | None = None
 
     @property
     def lost(self) -> bool:
         """Whether it is of no more use."""
-        return bool(self._lost)
+        return self._lost is not None
 
-    def run(self, source: str, seconds: float) -> list[dict[str, Any]]:
+    def run(self, source: str, seconds: float | Allowance) -> list[dict[str, Any]]:
         """Run a cell; its outputs as a notebook keeps them, harmless and within limits.
 
         Raises:
             WorkerLost: it did not end in time, or took the worker with it.
         """
-        return readable(self.ask({"do": "run", "source": source}, time.monotonic() + seconds))
+        allowance = seconds if isinstance(seconds, Allowance) else Allowance(seconds)
+        return readable(self.ask({"do": "run", "source": source}, allowance))
 
-    def ask(self, request: Mapping[str, Any], deadline: float) -> Mapping[str, Any]:
+    def ask(self, request: Mapping[str, Any], allowance: Allowance) -> Mapping[str, Any]:
         """Send a request and give back the answer, which is anything that the wire allows.
+
+        Args:
+            allowance: what the worker has left; what it uses is booked there.
 
         Raises:
             WorkerLost: as the class says.
         """
         if self._lost:
-            raise WorkerLost(self._lost)
+            raise self._lost
+        patience = Patience(allowance, lambda since: self._workers.time(self._number, since))
+        self._end.patience = patience
         try:
             number = next(self._requests)
-            self._channel.send({**request, "number": number}, deadline)
-            answer = self._channel.receive(deadline)
+            self._channel.send({**request, "number": number})
+            answer = self._channel.receive()
             # An answer to another request is one that a student's code has put on the wire.
             if not isinstance(answer, Mapping) or answer.get("number") != number:
                 raise WireError("that is not an answer to the request")
+            patience.end()
             return answer
         except WireError as error:
-            self.close(str(error))
-            raise WorkerLost(self._lost) from None
+            patience.end()
+            raise self._ended(str(error)) from None
 
     def close(self, reason: str = "it was closed") -> None:
         """End it with all that it has started."""
+        self._ended(reason)
+
+    def _ended(self, reason: str) -> WorkerLost:
         if not self._lost:
-            self._channel.close()
             how = self._workers.kill(self._number)
-            self._lost = f"{reason}: {how}" if how else reason
+            self._channel.close()
+            kind = WorkerKilled if how == KILLED_FROM_OUTSIDE else WorkerLost
+            self._lost = kind(f"{reason}: {how}" if how else reason)
+        return self._lost
 
     def __enter__(self) -> Worker:
         return self
