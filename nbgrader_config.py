@@ -27,9 +27,12 @@ c.Autograde.autograde_preprocessors = [
 # Links are not followed to what is copied into feedback/.
 c.GenerateFeedback.exporter_class = "attncourse.instructor.pipeline.feedback.Feedback"
 
-# A student's Markdown is shown in your browser, in the formgrader and in the feedback: without
-# scripts, and whatever else could act there.
-c.HTMLExporter.filters = {"markdown2html": "attncourse.instructor.pipeline.markdown.markdown2html"}
+# What students wrote is shown in your browser, in the formgrader and in the feedback: without
+# scripts, and whatever else could act there, and without keeping JupyterLab busy.
+c.HTMLExporter.filters = {
+    name: f"attncourse.instructor.pipeline.rendering.{name}"
+    for name in ("markdown2html", "highlight_code", "ansi2html")
+}
 
 # Seconds for a cell, and for all calls of a check; for a notebook, with what had to be run again;
 # and GiB of memory for all processes of a notebook. `nbgrader autograde` and `attncourse grade`

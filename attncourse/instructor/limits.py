@@ -78,7 +78,7 @@ MAX_TIMESTAMP_BYTES = 1000
 MAX_FILES_BESIDE = 1000  # that are copied with the notebooks, and
 MAX_BYTES_BESIDE = 256 * _MIB  # of all of them
 MAX_CELLS = 2000  # each is made anew, before any limit of time
-MAX_MARKDOWN = 50_000  # characters of a cell that are rendered, and
+MAX_MARKDOWN = MAX_CODE = 50_000  # characters of a cell that become HTML, and
 MAX_TAGS = 500  # of the student's own, any of which may stay open: bleach takes their square
 
 # Of what a cell shows. The worker cuts, and says so; the judge cuts again what reaches it.
@@ -93,7 +93,7 @@ MAX_ERROR_NAME, MAX_ERROR_MESSAGE = 200, 2000  # characters
 MAX_TRACEBACK_LINES, MAX_TRACEBACK_LINE = 60, 4000  # characters of a line
 # And of what all cells show, but for the verdicts.
 MAX_NOTEBOOK_OUTPUT = 32 * _MIB  # characters as JSON has them
-MAX_NOTEBOOK_TEXT = 2_000_000  # characters of them that are in no picture
+MAX_NOTEBOOK_TEXT = 500_000  # characters of them that are in no picture
 MAX_NOTEBOOK_OUTPUTS = 2000
 
 # Of what a call gives back, beside tensors.
@@ -101,6 +101,14 @@ MAX_RESULT_ENTRIES = 16  # of a tuple
 MAX_RESULT_TEXT = 1000  # characters of a string
 MAX_CALL_OUTPUT = 4000  # characters that are printed
 MAX_CALL_MESSAGE, MAX_CALL_CODE, MAX_CALL_NAME = 1000, 400, 200  # characters, of an error
+
+# Of a page that nbgrader shows: JupyterLab waits for it. What is beyond is shown as it was written.
+CONVERTING_SECONDS = 2  # of the processor, for the text of a cell to become HTML
+PAGE_SECONDS = 10.0  # by the clock, for all of them
+CONVERTING_MEMORY = 2 * _GIB  # bytes of the process that does it
+MAX_SHOWN = 200_000  # characters of a cell that are shown, of its source or of an output
+MAX_PAGE_CHARACTERS = 64 * _MIB  # of HTML, with the pictures in it
+MAX_PAGE_MARKS = 60_000  # tags; nbconvert goes through all of them once more
 
 # Of a message between a worker and the judge.
 MAX_HEADER = 16 * _MIB  # bytes of JSON

@@ -42,6 +42,13 @@ def size(output: Mapping[str, Any]) -> int:
     return len(json.dumps(output))
 
 
+def in_control(text: str, most: int) -> tuple[str, int]:
+    """A text with how many control characters and sequences it has; without them if too many."""
+    text = _STRAY.sub("", text)  # one without an end makes what shows it look far for it
+    found = len(_CONTROL.findall(text))
+    return (text if found <= most else _CONTROL.sub("", text)), found
+
+
 class NotebookRoom:
     """What the outputs of all cells of a notebook may still take up."""
 
@@ -73,6 +80,7 @@ class _Room:
         self._text, self._controls = limits.MAX_TEXT, limits.MAX_CONTROLS
         self._for_errors = limits.MAX_ERROR_TEXT + limits.MAX_ERROR_MESSAGE
         self._pictures = limits.MAX_PICTURES
+        self._has_said = False  # that there were too many colours
 
     def rebuilt(self, output: Mapping[str, Any]) -> dict[str, Any] | None:
         """An output as far as there is room for it; None if nothing of it is left."""
@@ -128,22 +136,17 @@ class _Room:
         return self._in_control(kept)
 
     def _in_control(self, text: str) -> str:
-        """The text with as many control characters and sequences as there is room for."""
-        text = _STRAY.sub("", text)  # one without an end makes what shows it look far for it
-        found = len(_CONTROL.findall(text))
-        if found <= max(self._controls, 0):
+        """The text with its control characters and sequences, if there is room for them."""
+        text, found = in_control(text, self._controls)
+        if found <= self._controls:
             self._controls -= found
             return text
-        said = (
-            ""
-            if self._controls < 0
-            else (
-                f"\n… more than {limits.MAX_CONTROLS:,} colours and control characters: "
-                "some were left out\n"
-            )
-        )
-        self._controls = -1
-        return _CONTROL.sub("", text) + said
+        self._controls = 0
+        if self._has_said:
+            return text
+        self._has_said = True
+        most = f"{limits.MAX_CONTROLS:,} colours and control characters"
+        return f"{text}\n… more than {most}: some were left out\n"
 
 
 def _text(value: Any, most: int) -> str:
