@@ -11,8 +11,9 @@ from typing import Any, Literal
 from nbformat import NotebookNode
 
 Outputs = list[dict[str, Any]]
-NoteName = Literal["misconception", "stopped", "needs_a_person"]
-"""Which mistake was recognised, why a cell or a call was cut short, why a person has to look."""
+NoteName = Literal["misconception", "stopped", "needs_a_person", "no_score"]
+"""Which mistake was recognised, why a cell or a call was cut short, why a person has to look, and
+why there is no score at all."""
 
 _PLACE = "attncourse"
 STOPPED = "Stopped"
@@ -44,6 +45,15 @@ def judge_failed_outputs(reason: str) -> Outputs:
     return [
         error_output("JudgeFailed", reason, reason),
         display_with_notes(notice, needs_a_person=reason),
+    ]
+
+
+def no_score_outputs(reason: str) -> Outputs:
+    """What stands in a graded cell of the instructor's that ended in what can be no score."""
+    notice = {"text/plain": "A person has to score this cell."}
+    return [
+        error_output("NoScore", reason, reason),
+        display_with_notes(notice, no_score=reason, needs_a_person=reason),
     ]
 
 

@@ -1,8 +1,9 @@
 """What nbgrader's gradebook is told of a graded notebook, whichever way it was graded.
 
-The rules are those of nbgrader's `SaveAutoGrades`, and two more. What could not be read has no
+The rules are those of nbgrader's `SaveAutoGrades`, and three more. What could not be read has no
 points from the checks, but what is for a person to read stays so, unless there is nothing to be
-read. And where the judge failed, a person has to look, whatever the score.
+read. And where the judge failed, a person has to look, whatever the score; where a graded cell
+ended in what can be no score, there is none until a person gives it.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def scores_in(notebook: NotebookNode) -> dict[str, Score]:
         if not (is_grade(cell) or is_task(cell)):
             continue
         if cell.cell_type == "code" and not is_solution(cell):
-            points = determine_grade(cell)[0] if can_be_run(notebook) else 0.0
+            points = _of_check(cell) if can_be_run(notebook) else 0.0
         elif problem is None and is_grade(cell):
             points = determine_grade(cell)[0]
         else:  # of an answer that was put back as it was set, nbgrader would say that it is none
@@ -50,6 +51,11 @@ def scores_in(notebook: NotebookNode) -> dict[str, Score]:
         name = cell.metadata.nbgrader.grade_id
         found[name] = Score(points, note_in(cell, "needs_a_person") is not None, is_task(cell))
     return found
+
+
+def _of_check(cell: NotebookNode) -> float | None:
+    """None where a graded cell of the instructor's ended in what can be no score."""
+    return None if note_in(cell, "no_score") else determine_grade(cell)[0]
 
 
 def enter(grade: Any, score: Score) -> None:

@@ -8,6 +8,7 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import SaveAutoGrades  # type: ignore[import-untyped]
 
 from attncourse.instructor.course.scoring import enter, scores_in
+from attncourse.instructor.notes import note_in
 
 
 class SaveScores(SaveAutoGrades):  # type: ignore[misc]
@@ -30,4 +31,7 @@ class SaveScores(SaveAutoGrades):  # type: ignore[misc]
             place = (name, self.notebook_id, self.assignment_id, self.student_id)
             enter(self.gradebook.find_grade(*place), self._scores[name])
             self.gradebook.db.commit()
+            if reason := note_in(cell, "no_score"):
+                student, notebook = self.student_id, self.notebook_id
+                self.log.error("%s, %s.ipynb: no score: %s", student, notebook, reason)
         return cell, resources

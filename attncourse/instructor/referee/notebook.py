@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from attncourse.instructor.notes import (
     display_with_notes,
     judge_failed_outputs,
     killed_outputs,
+    no_score_outputs,
     stopped_outputs,
 )
 from attncourse.instructor.referee.allowance import Allowance
@@ -81,8 +83,13 @@ def _outputs(cell: NotebookNode, run: _Run, seed: Callable[[str], object]) -> Ou
         return run.fitting(_merely_shown(run.cell(cell.source)[0]))
     if found := find_check(cell.source):
         return run.check(*found, seed(found[0]))
-    *outputs, note, score = _scored_by_its_end(*run.cell(cell.source), marks["points"])
-    return run.with_what_was_killed([*run.fitting(outputs), note, score], marks["points"])
+    outputs, ended = run.cell(cell.source)
+    points = _points_of_its_end(outputs, ended, run.value, marks["points"])
+    outputs = run.fitting(_merely_shown(outputs, quiet=True))
+    if isinstance(points, str):
+        reason = f"the graded cell {marks.get('grade_id')} {points}"
+        return [*outputs, _NOT_PROTECTED, *no_score_outputs(reason), _score(0.0)]
+    return run.with_what_was_killed([*outputs, _NOT_PROTECTED, _score(points)], marks["points"])
 
 
 class _OutOfTime(Exception):
@@ -98,6 +105,8 @@ class _Run:
         self._end = time.monotonic() + CLOCK_MULTIPLE * limits.total_seconds
         self._worker: Worker | None = None
         self._done: list[str] = []
+        self.value: float | None = None
+        """The number in which the last cell ended."""
         self.fitting = NotebookRoom().fitting
         self._for_free = False
         """Whether cells run again on behalf of the machine."""
@@ -192,7 +201,9 @@ class _Run:
     def _run(self, worker: Worker, source: str) -> Outputs:
         allowance = Allowance(self._limits.seconds if self._for_free else self._left())
         try:
-            return worker.run(source, allowance)
+            outputs = worker.run(source, allowance)
+            self.value = worker.value
+            return outputs
         finally:
             self._time.used += 0.0 if self._for_free else allowance.used
 
@@ -231,45 +242,59 @@ def _require_function(caller: RemoteCaller, name: str) -> None:
 # it: nothing that comes from there can be believed. What is done is what stock nbgrader does, full
 # points for a cell that ends without an error, less where it ends in a smaller number; and the
 # cell says so. A score that holds needs an item and a call of `check`.
-_NOT_PROTECTED = (
-    "This score was computed in the student's own process, since the cell has no check(…). Someone "
-    "who sets out to can forge it."
-)
+#
+# nbgrader reads the score in the text of the cell's outputs. There a number of NumPy's is none and
+# has full marks, as NaN and what is negative have, and a failed assert is none where a notebook has
+# another printer of tracebacks. Here it is how the cell ended that counts, and its last value.
+_NOT_PROTECTED: dict[str, Any] = {
+    "output_type": "display_data",
+    "data": {
+        "text/plain": "This score was computed in the student's own process, since the cell has "
+        "no check(…). Someone who sets out to can forge it."
+    },
+    "metadata": {},
+}
 
 
-def _scored_by_its_end(outputs: Outputs, ended: bool, points: float) -> Outputs:
-    # Text on stderr would be 0 points to nbgrader: a warning costs nothing here.
-    visible = [
-        {**output, "name": "stdout"} if output["output_type"] == "stream" else output
-        for output in _merely_shown(outputs)
-    ]
-    failed = not ended or any(output["output_type"] == "error" for output in outputs)
-    # The first one, as nbgrader has it, and nothing that was only displayed: after the result
-    # may come a figure, and before it what the student's functions show.
-    results = [output["data"] for output in outputs if output["output_type"] == "execute_result"]
-    end = results[0].get("text/plain") if results else None
-    score = 0.0 if failed else _number(end, points)
-    note = {"output_type": "display_data", "data": {"text/plain": _NOT_PROTECTED}, "metadata": {}}
-    return [*visible, note, _score(score)]
+def _points_of_its_end(
+    outputs: Outputs, ended: bool, value: float | None, points: float
+) -> float | str:
+    """The points of a cell that holds asserts, or what the cell did instead of giving any.
 
-
-def _merely_shown(outputs: Outputs) -> Outputs:
-    """Without results, in which nbgrader looks for a score: a student's cell gives nobody one."""
-    return [
-        {**output, "output_type": "display_data"}
-        if output["output_type"] == "execute_result"
-        else output
-        for output in outputs
-    ]
-
-
-def _number(text: str | None, points: float) -> float:
-    """The points that a last line stands for: all of them if it is not a number."""
-    try:
-        given = float(text or "")
-    except ValueError:
+    Args:
+        ended: whether it came to an end.
+        value: the number in which it ended; None if that is none that the worker knows.
+    """
+    if not ended or any(output["output_type"] == "error" for output in outputs):
+        return 0.0
+    if value is None:
+        # What looks like a number, to nbgrader. The first one, as there, and nothing that was only
+        # displayed: after the result may come a figure, and before it what functions show.
+        results = [each["data"] for each in outputs if each["output_type"] == "execute_result"]
+        try:
+            value = float(results[0].get("text/plain", "")) if results else None
+        except ValueError:
+            value = None
+    if value is None:
         return float(points)
-    return given if 0 <= given <= points else 0.0
+    if math.isclose(value, points):  # a sum of tenths, say
+        return float(points)
+    if 0 <= value <= points:
+        return value
+    what = "is not a number" if math.isnan(value) else "is negative" if value < 0 else "is too much"
+    return f"ended in {value:g}, which {what}: its score is a number from 0 to {points:g}"
+
+
+def _merely_shown(outputs: Outputs, *, quiet: bool = False) -> Outputs:
+    """Without results, in which nbgrader looks for a score: a student's cell gives nobody one.
+
+    Args:
+        quiet: without stderr too, which is 0 points to nbgrader. Here a warning costs nothing.
+    """
+    instead = {"execute_result": {"output_type": "display_data"}}
+    if quiet:
+        instead["stream"] = {"name": "stdout"}
+    return [{**output, **instead.get(output["output_type"], {})} for output in outputs]
 
 
 def _verdict_output(verdict: Verdict, cut_short: str) -> dict[str, Any]:

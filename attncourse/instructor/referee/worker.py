@@ -6,8 +6,11 @@ It judges nothing and is believed in nothing: whatever it says is data to the ju
 from __future__ import annotations
 
 import contextlib
+import decimal
 import fcntl
 import io
+import math
+import numbers
 import os
 import socket
 import subprocess
@@ -18,6 +21,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
@@ -42,6 +46,12 @@ class _Outputs:
 
     def __init__(self) -> None:
         self.found: list[dict[str, Any]] = []
+        self.value: float | None = None
+        """The number in which the cell ended, whatever it looks like."""
+        self.has_ended = False
+        """Whether there was a result; as nbgrader has it, the first one counts."""
+        self.failure: BaseException | None = None
+        """The error that ended it, or a cell within it, however that was shown."""
         self._text, self._pictures = limits.MAX_TEXT, limits.MAX_PICTURES
 
     def write(self, stream: str, text: str) -> None:
@@ -149,6 +159,11 @@ class _Hook(DisplayHook):
     def write_format_data(self, format_dict: Any, md_dict: Any = None) -> None:
         _outputs.show("execute_result", format_dict, md_dict or {})
 
+    def fill_exec_result(self, result: Any) -> None:
+        super().fill_exec_result(result)  # type: ignore[no-untyped-call]
+        if not _outputs.has_ended:
+            _outputs.has_ended, _outputs.value = True, _as_number(result)
+
     def quiet(self) -> bool:
         """Whether the cell ends in a semicolon. No history is kept in which to look it up."""
         assert _shell is not None
@@ -160,8 +175,30 @@ class _Hook(DisplayHook):
         self._is_active = False
 
 
+def _as_number(value: Any) -> float | None:
+    """The number that a value is, also as NumPy, torch or the standard library have it."""
+    try:
+        if isinstance(value, (torch.Tensor, np.ndarray, np.generic)) and value.ndim == 0:
+            value = value.item()
+        if isinstance(value, bool) or not isinstance(value, (numbers.Real, decimal.Decimal)):
+            return None
+        return float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.inf if value > 0 else -math.inf
+    except Exception:  # the value may be of the notebook's own making
+        return None
+
+
 class _Shell(InteractiveShell):
     """A shell whose outputs stay here."""
+
+    def run_cell(self, *args: Any, **kwargs: Any) -> Any:
+        # Of a cell within a cell, as `%%capture` has one, nobody else asks how it ended.
+        result = super().run_cell(*args, **kwargs)  # type: ignore[no-untyped-call]
+        for error in (result.error_before_exec, result.error_in_exec):
+            if _outputs.failure is None:
+                _outputs.failure = error
+        return result
 
     def _showtraceback(self, etype: Any, evalue: Any, stb: list[str]) -> None:
         _outputs.fail(getattr(etype, "__name__", "Error"), str(evalue), list(stb))
@@ -265,6 +302,7 @@ def _close_what_is_inherited(kept: int) -> None:
 def _place_on_path() -> None:
     os.environ["HOME"] = os.getcwd()
     sys.path.insert(0, os.getcwd())
+    os.environ["NBGRADER_EXECUTION"] = "autograde"  # as nbgrader sets it where it grades
 
 
 def _catch_what_c_writes() -> int:
@@ -288,11 +326,25 @@ def _run(source: str, written: int) -> dict[str, Any]:
     assert _shell is not None
     with contextlib.suppress(SystemExit):
         _shell.run_cell(source, store_history=False)  # type: ignore[no-untyped-call]
+    _show_failure(_outputs)
     with contextlib.suppress(OSError):
         bypassed = os.pread(written, limits.MAX_TEXT, 0)
         os.ftruncate(written, 0)
         _outputs.write("stderr", bypassed.decode(errors="replace"))
-    return {"outputs": _outputs.found}
+    return {"outputs": _outputs.found, "value": _outputs.value}
+
+
+def _show_failure(outputs: _Outputs) -> None:
+    """An error that ended the cell is one, also where the notebook has a printer of its own."""
+    error = outputs.failure
+    if error is None or any(each.get("output_type") == "error" for each in outputs.found):
+        return
+    try:
+        message = str(error)
+    except Exception:  # it may be of the notebook's own making
+        message = ""
+    name = type(error).__name__
+    outputs.fail(name, message, [f"{name}: {message}"])
 
 
 def _look(name: str) -> dict[str, Any]:

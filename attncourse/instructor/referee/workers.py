@@ -160,6 +160,8 @@ class Worker:
         self._workers, self._number, self._end = workers, number, end
         self._channel = Channel(end)
         self._requests = itertools.count()
+        self.value: float | None = None
+        """The number in which the last cell that was run has ended; None if it was not one."""
         self._lost: WorkerLost | None = None
 
     @property
@@ -174,7 +176,10 @@ class Worker:
             WorkerLost: it did not end in time, or took the worker with it.
         """
         allowance = seconds if isinstance(seconds, Allowance) else Allowance(seconds)
-        return readable(self.ask({"do": "run", "source": source}, allowance))
+        answer = self.ask({"do": "run", "source": source}, allowance)
+        value = answer.get("value")
+        self.value = value if type(value) is float else None
+        return readable(answer)
 
     def ask(self, request: Mapping[str, Any], allowance: Allowance) -> Mapping[str, Any]:
         """Send a request and give back the answer, which is anything that the wire allows.

@@ -9,6 +9,7 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, writes
 from nbgrader.utils import determine_grade
 
+from attncourse.instructor import limits as limiting
 from attncourse.instructor.batch.grading import Graded, GradedNotebook
 from attncourse.instructor.batch.records import record_of
 from attncourse.instructor.course.scoring import scores_in
@@ -297,6 +298,106 @@ def test_asserts_of_an_instructor_score_as_stock_nbgrader_scores_them(nursery):
     assert {ours for ours, _ in found.values()} == {0, 1, 2, 3}  # each way of ending occurs
 
 
+RICH = "import rich.traceback\nrich.traceback.install()"
+OF_ITS_OWN = """
+def printer(*_, **__):
+    print("something went wrong")
+
+shell = get_ipython()
+shell.showtraceback = shell._showtraceback = shell.showsyntaxerror = printer
+shell.set_custom_exc((AssertionError,), printer)
+"""
+
+
+@pytest.mark.parametrize("printer", [RICH, OF_ITS_OWN], ids=["rich", "of its own"])
+@pytest.mark.parametrize(
+    ("source", "points"),
+    [
+        ("assert answer == 42", 4),
+        ("assert answer == 41", 0),
+        ("%%time\nassert answer == 41", 0),
+        ("%%capture\nassert answer == 41", 0),
+        ("assert answer ==", 0),
+        ("import sys\nsys.exit(1)", 0),
+        ("answer / 0", 0),
+        ("if answer == 41: pass\nelse: raise KeyboardInterrupt", 0),
+    ],
+)
+def test_how_a_cell_ended_counts_and_not_how_an_error_was_printed(nursery, printer, source, points):
+    book = refereed(nursery, printer, "answer = 42", graded(source, "own_asserts", 4))
+    assert score(book.cells[-1]) == points, told(book.cells[-1])
+
+
+def test_a_result_counts_after_more_outputs_than_are_kept(nursery):
+    many = "for n in range(400): display(n)\n1.5"
+    assert score(refereed(nursery, graded(many, "own", 4)).cells[-1]) == 1.5
+
+
+NUMBERS = """
+import decimal, fractions
+import numpy as np
+import torch
+from IPython.core.formatters import PlainTextFormatter
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "points"),
+    [
+        ("np.float64(2.5)", 2.5),
+        ("np.float32(2.5)", 2.5),
+        ("np.int64(3)", 3),
+        ("np.array(2.5)", 2.5),
+        ("np.array([1.0, 2.0]).mean()", 1.5),
+        ("torch.tensor(2.5)", 2.5),
+        ("torch.tensor(3)", 3),
+        ("torch.tensor(2.5, requires_grad=True)", 2.5),
+        ("fractions.Fraction(5, 2)", 2.5),
+        ("decimal.Decimal('2.5')", 2.5),
+        ("np.float64(0)", 0),
+        ("1.1 + 2.9000000000000004", 4),
+        ("True", 4),
+        ("np.True_", 4),
+        ("np.array([2.5, 1])", 4),
+        ("'2.5'", 4),
+        ("%precision 0\n2.25", 2.25),
+    ],
+)
+def test_a_last_value_is_read_as_the_number_that_it_is(nursery, source, points):
+    cell = refereed(nursery, NUMBERS, graded(source, "own", 4)).cells[-1]
+    assert score(cell) == points, told(cell)
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        ("5.0", "ended in 5, which is too much"),
+        ("np.float64(4.01)", "ended in 4.01, which is too much"),
+        ("-1", "ended in -1, which is negative"),
+        ("float('nan')", "ended in nan, which is not a number"),
+        ("torch.tensor(float('nan'))", "ended in nan, which is not a number"),
+        ("10**400", "ended in inf, which is too much"),
+        ("-float('inf')", "ended in -inf, which is negative"),
+    ],
+)
+def test_what_can_be_no_score_is_none_and_waits_for_a_person_with_the_reason(nursery, source, what):
+    book = refereed(nursery, NUMBERS, graded(source, "own_cell", 4), graded("3", "other", 4))
+    assert f"the graded cell own_cell {what}: its score is a number from 0 to 4" in told(
+        book.cells[1]
+    )
+    found = scores_in(book)
+    assert (found["own_cell"].points, found["own_cell"].needs_a_person) == (None, True)
+    assert (found["other"].points, found["other"].needs_a_person) == (3, False)
+    first, second = record(book).items
+    assert what in first.needs_a_person
+    assert second.needs_a_person is None
+
+
+def test_a_notebook_is_told_that_it_is_graded_as_nbgrader_tells_it(nursery):
+    source = "import os\nassert os.environ['NBGRADER_EXECUTION'] == 'autograde'"
+    assert score(refereed(nursery, graded(source, "own", 2)).cells[0]) == 2
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -352,7 +453,7 @@ def test_grading_again_gives_the_same_notebook(nursery):
 def test_all_outputs_of_a_notebook_together_have_a_most_and_verdicts_are_not_counted(
     nursery, monkeypatch
 ):
-    monkeypatch.setattr(refereeing, "MAX_NOTEBOOK_OUTPUT", 100_000)
+    monkeypatch.setattr(limiting, "MAX_NOTEBOOK_OUTPUT", 100_000)
     picture = "display({'image/png': 'A' * 40_000}, raw=True)"
     book = refereed(nursery, RIGHT, *[picture] * 4, "print('small')", check_of("max_cosine_weight"))
     pictures = [told(cell).count("image/png") for cell in book.cells]
@@ -364,7 +465,7 @@ def test_all_outputs_of_a_notebook_together_have_a_most_and_verdicts_are_not_cou
 
 
 def test_where_there_is_no_room_left_a_cell_is_scored_and_stopped_as_ever(nursery, monkeypatch):
-    monkeypatch.setattr(refereeing, "MAX_NOTEBOOK_OUTPUT", 0)
+    monkeypatch.setattr(limiting, "MAX_NOTEBOOK_OUTPUT", 0)
     book = refereed(nursery, graded("2.0", "by_hand", 2), "import os; os._exit(0)")
     assert score(book.cells[0]) == 2
     assert "referee stopped this cell" in told(book.cells[1])
