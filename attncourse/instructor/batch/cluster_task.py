@@ -21,7 +21,7 @@ from attncourse.instructor.batch.grading import CannotGrade, Graded, grade
 from attncourse.instructor.batch.settings import BatchSettings
 from attncourse.instructor.course.submissions import HandedIn
 from attncourse.instructor.limits import Limits
-from attncourse.instructor.referee.sandbox import NoSandbox
+from attncourse.instructor.referee.sandbox import NoSandbox, require_hidden
 
 if TYPE_CHECKING:
     from attncourse.instructor.referee.workers import Nursery
@@ -76,6 +76,7 @@ def _grade(
         )
     try:
         try:
+            require_hidden(settings.private if settings.sandboxed else ())
             nursery = _ready(settings.limits, sandboxed=settings.sandboxed)
         except (NoSandbox, RuntimeError) as error:
             _close()

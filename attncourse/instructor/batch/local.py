@@ -25,7 +25,7 @@ from attncourse.instructor.course.configuration import GradeError
 from attncourse.instructor.course.submissions import Submission
 from attncourse.instructor.limits import CLOCK_MULTIPLE, Limits
 from attncourse.instructor.referee.launching import NurseryProcess
-from attncourse.instructor.referee.sandbox import NoSandbox
+from attncourse.instructor.referee.sandbox import NoSandbox, require_hidden
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -97,6 +97,10 @@ class Jobs:
         self, waiting: list[Submission], settings: BatchSettings
     ) -> Iterator[tuple[Submission, Graded]]:
         """As `running.Backend` says."""
+        try:
+            require_hidden(settings.private if self.sandboxed else ())
+        except NoSandbox as error:
+            raise GradeError(str(error)) from None
         queue = deque((submission, 1) for submission in waiting)
         attempts: dict[str, int] = {}
         for each in self._running:

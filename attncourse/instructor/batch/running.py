@@ -19,6 +19,7 @@ from attncourse.instructor.batch.settings import BatchSettings
 from attncourse.instructor.batch.writer import Writer, ends_the_batch
 from attncourse.instructor.course.configuration import CONFIG, Course, GradeError
 from attncourse.instructor.course.gradebook import open_gradebook, read_assignment
+from attncourse.instructor.course.private_places import private_places
 from attncourse.instructor.course.release import problem_set_names
 from attncourse.instructor.course.secret import SecretError
 from attncourse.instructor.course.sharing import advice, share_file, share_folder
@@ -83,7 +84,10 @@ def grade_problem_set(course: Course, name: str, backend: Backend) -> Batch:
             now = version(course.root, groupshared=groupshared)
         except SecretError as error:
             raise GradeError(str(error)) from None
-        settings = BatchSettings(assignment, course.root, course.limits, backend.sandboxed, now)
+        private = private_places(course, course.config)
+        settings = BatchSettings(
+            assignment, course.root, course.limits, backend.sandboxed, private, now
+        )
         writer = Writer(course, gradebook, assignment)
         records = Records(course.root, name, groupshared=groupshared)
         if not course.creates_students:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attncourse.instructor.course.assignment import Assignment
+from attncourse.instructor.course.private_places import Places
 from attncourse.instructor.limits import Limits
 
 
@@ -19,6 +20,8 @@ class BatchSettings:
     """Of the course."""
     limits: Limits
     sandboxed: bool
+    private: Places
+    """What students' code must not see on any machine that runs it."""
     version: str
     """A digest of all that decides on a score, but the submission: see `fingerprint.version`."""
 

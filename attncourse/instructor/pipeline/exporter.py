@@ -33,7 +33,7 @@ from attncourse.instructor.pipeline.running_course import (
     running_assignment,
 )
 from attncourse.instructor.referee.graded_cell import CheckError, require_valid_checks
-from attncourse.instructor.referee.sandbox import NoLinux, NoSandbox
+from attncourse.instructor.referee.sandbox import Exposed, NoLinux, NoSandbox
 
 
 class Submissions(NotebookExporter):
@@ -50,7 +50,9 @@ class Submissions(NotebookExporter):
                 require_valid_checks((place, cell.source) for place, cell in checks)
                 Referee(parent=self).prepare()
         except (GradeError, NoSandbox, RuntimeError, SecretError, CheckError) as reason:
-            unconfined = isinstance(reason, NoSandbox) and not isinstance(reason, NoLinux)
+            unconfined = isinstance(reason, NoSandbox) and not isinstance(
+                reason, (NoLinux, Exposed)
+            )
             advice = " (here: --Referee.sandboxed=False)" if unconfined else ""
             self.log.error("Nothing was graded: %s%s", reason, advice)
             raise NbGraderException(str(reason)) from None

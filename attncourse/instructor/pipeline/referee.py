@@ -11,11 +11,14 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor  # type: ignore[import-untyped]
 from traitlets import Bool
 
+from attncourse.instructor.course.own_files import own_files
+from attncourse.instructor.course.private_places import private_places
 from attncourse.instructor.course.sanitising import can_be_run, problem_with, refuse
 from attncourse.instructor.course.secret import course_seed
 from attncourse.instructor.limits import Limits, LimitSettings
-from attncourse.instructor.pipeline.running_course import course_directory
+from attncourse.instructor.pipeline.running_course import RunningCourse, course_directory
 from attncourse.instructor.referee.notebook import NoWorker, grade_notebook
+from attncourse.instructor.referee.sandbox import require_hidden
 from attncourse.instructor.referee.workers import Nursery
 
 
@@ -33,12 +36,16 @@ class Referee(NbGraderPreprocessor, LimitSettings):  # type: ignore[misc]
         """See that a run can begin.
 
         Raises:
-            NoSandbox: students' code cannot be confined here.
+            NoSandbox: students' code cannot be confined here, or would see what it must not.
+            GradeError: a configuration of nbgrader's fails.
             RuntimeError: the nursery does not start, for any other reason.
             SecretError: the course's secret cannot be used.
         """
         directory = course_directory(self)
         course_seed(Path(directory.root), groupshared=directory.groupshared)
+        if self.sandboxed:
+            # Not the directory's configuration: nbgrader makes that before it has read the files.
+            require_hidden(private_places(RunningCourse(directory), self.config))
         _nursery(self.limits(), self.sandboxed)
 
     def preprocess(
@@ -60,8 +67,10 @@ class Referee(NbGraderPreprocessor, LimitSettings):  # type: ignore[misc]
         return nb, resources
 
     def _grade(self, nb: NotebookNode, seed: functools.partial[str]) -> None:
-        limits = self.limits()
-        grade_notebook(nb, _nursery(limits, self.sandboxed), seed=seed, limits=limits)
+        limits, directory = self.limits(), course_directory(self)
+        files = own_files(RunningCourse(directory), directory.assignment_id)
+        workers = _nursery(limits, self.sandboxed)
+        grade_notebook(nb, workers, seed=seed, limits=limits, files=files)
 
 
 _nurseries: dict[tuple[Limits, bool], Nursery] = {}

@@ -12,8 +12,8 @@ limit counts.
 What is stopped: reading or changing anything but the interpreter, its libraries, this package
 without its items, and the worker's own scratch folder; seeing, signalling or tracing any process
 but one's own; any network, other workers too; slowing down other workers, as long as there is a
-core for each; staying behind after the worker; using up memory, processes, disk or
-open files beyond `limits.Limits`.
+core for each, or taking of their time where there is none; staying behind after the worker; using
+up memory, processes, disk or open files beyond `limits.Limits`.
 
 What is not stopped:
 
@@ -27,7 +27,10 @@ What is not stopped:
   processes and open files only: at worst some 3 GiB.
 - The time of one core until the judge's deadline, for each worker. What cores share they share
   still: caches, memory's bandwidth, the heat. Where there are more workers at a time than cores,
-  two of them share one.
+  two of them share one; what one waits for the other is not its own time, up to
+  `limits.CLOCK_MULTIPLE` of its limit.
+- A worker that makes the machine end it (by a limit of processor time that it sets itself, say)
+  is started again, as any that the machine ends: twice, and then a person has to look.
 - Reading the course's public code, which is on every student's machine, and learning about the
   machine itself: its processor, memory, load, kernel, and where Python is installed.
 - Linux before 5.14 counts processes by user and not by user namespace: there, workers that run at
@@ -45,7 +48,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 SAME_EACH_TIME = {"PYTHONHASHSEED": "0"}
@@ -58,8 +61,16 @@ _CLAIMS_PER_CORE = 100  # workers at a time, before a core is given to more unse
 _OF_PYTHON = ("fcntl", "resource")
 _PACKAGE = Path(__file__).resolve().parents[2]
 _HIDDEN = (_PACKAGE / "problem_sets",)  # references, cases and misconceptions
-# Not the whole of a prefix: a virtual environment may be the course's root folder.
-_OF_A_PREFIX = ("bin", "sbin", "lib", "lib32", "lib64", "libexec", "share", "etc", "pyvenv.cfg")
+# Not the whole of a prefix: a virtual environment may be the course's root folder. And of what is
+# there for programs of every kind, such as nbgrader's exchange, only what Python's libraries read.
+_OF_A_PREFIX = (
+    *("bin", "sbin", "lib", "lib32", "lib64", "pyvenv.cfg", "etc/fonts"),
+    *("share/fonts", "share/fontconfig", "share/zoneinfo", "share/terminfo"),
+)
+_OF_THE_ROOT = [Path("/") / name for name in ("lib", "lib32", "lib64", "libx32", "bin", "sbin")]
+_EXCHANGES = ("/usr/local/share/nbgrader/exchange", "/srv/nbgrader/exchange")  # if none is set
+# Variables that name what may hold a password.
+_PASSWORD_FILES = ("PGPASSFILE", "PGSERVICEFILE", "PGSYSCONFDIR", "NETRC")
 
 
 class NoSandbox(Exception):
@@ -68,6 +79,10 @@ class NoSandbox(Exception):
 
 class NoLinux(NoSandbox):
     """This system cannot run students' code at all, confined or not."""
+
+
+class Exposed(NoSandbox):
+    """In the sandbox there would be what nobody but the instructor may see."""
 
 
 def require_linux() -> None:
@@ -82,7 +97,11 @@ def require_linux() -> None:
 
 
 def command(program: Sequence[str]) -> list[str]:
-    """`program` in a sandbox of its own; descriptors that it inherits stay open."""
+    """`program` in a sandbox of its own; descriptors that it inherits stay open.
+
+    Raises:
+        NoSandbox: bubblewrap is not installed, or something of the machine would be exposed.
+    """
     found = shutil.which("bwrap")
     if found is None:
         raise NoSandbox(
@@ -90,6 +109,7 @@ def command(program: Sequence[str]) -> list[str]:
             "(`apt install bubblewrap`, `dnf install bubblewrap`), or grade on Linux in a "
             "container or virtual machine that is thrown away, with --unsandboxed"
         )
+    require_hidden(_private_to_the_user())
     arguments = [found, "--die-with-parent", "--new-session", "--clearenv"]
     arguments += ["--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"]
     arguments += ["--unshare-cgroup-try", "--hostname", "worker"]
@@ -110,8 +130,7 @@ def command(program: Sequence[str]) -> list[str]:
             arguments += ["--perms", "0755", "--dir", str(folder)]
     for path in readable:
         arguments += ["--ro-bind", str(path), str(path)]
-    for name in ("lib", "lib32", "lib64", "libx32", "bin", "sbin"):
-        link = Path("/") / name
+    for link in _OF_THE_ROOT:
         if link.is_symlink():
             arguments += ["--symlink", os.readlink(link), str(link)]
         elif link.is_dir():
@@ -126,6 +145,58 @@ def command(program: Sequence[str]) -> list[str]:
     # What an ordinary user's nursery makes belongs to that user, and so to each worker.
     arguments += ["--remount-ro", "/dev", "--remount-ro", "/"]
     return [*arguments, "--chdir", scratch(), "--", *program]
+
+
+def require_hidden(places: Iterable[tuple[str, str]]) -> None:
+    """See that students' code does not see some places.
+
+    Args:
+        places: what each is, and its path.
+
+    Raises:
+        Exposed: one of them lies below what is shown, by its name or by where it is mounted.
+    """
+    shown = [path.resolve() for path in (*_readable(), *_OF_THE_ROOT)]
+    ways: dict[Path | tuple[int, int], Path] = {path: path for path in shown}
+    for path in (*shown, *_mounted_below(shown)):
+        ways |= dict.fromkeys(_is(path), path)
+    for what, place in places:
+        path = Path(place).expanduser().resolve()
+        for folder in (path, *path.parents):
+            if seen := next((ways[each] for each in (folder, *_is(folder)) if each in ways), None):
+                raise Exposed(
+                    f"students' code would see {what}, {place}: it is in {seen}, which they are "
+                    "shown because Python or its libraries are there. Move it elsewhere"
+                )
+
+
+def _is(path: Path) -> list[tuple[int, int]]:
+    """What a path is, by whatever name; nothing if it is not there."""
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        return [(found.st_dev, found.st_ino)]
+    return []
+
+
+def _mounted_below(shown: Sequence[Path]) -> Iterator[Path]:
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        place = Path(line.split()[4].encode().decode("unicode_escape"))
+        if any(place.is_relative_to(path) for path in shown):
+            yield place
+
+
+def _private_to_the_user() -> Iterator[tuple[str, str]]:
+    """What the machine, or the instructor's account, has beside the course."""
+    from jupyter_core import paths
+
+    for place in _EXCHANGES:
+        yield "nbgrader's exchange", place
+    for place in (*paths.jupyter_config_path(), paths.jupyter_runtime_dir()):
+        yield "Jupyter's configuration", place
+    yield "your home folder", "~"
+    for variable in _PASSWORD_FILES:
+        if variable in os.environ:
+            yield f"what {variable} names", os.environ[variable]
 
 
 def scratch() -> str:

@@ -31,7 +31,7 @@ def refereed(
     (folder / "similarity.ipynb").write_bytes(file)
     handed_in = read(Submission("student", folder), ["similarity"])
     limits = Limits(seconds=SECONDS, total_seconds=10 * SECONDS)
-    settings = BatchSettings(Assignment("ps1", (_source(),)), folder, limits, True, "")
+    settings = BatchSettings(Assignment("ps1", (_source(),)), folder, limits, True, (), "")
     done = grade(handed_in, settings, nursery, lambda student, item: f"a seed for {item}")
     (record,) = record_of(done, sandboxed=True).notebooks
     scores = {name.removesuffix("_check"): each.points for name, each in record.scores.items()}
