@@ -28,10 +28,14 @@ c.Autograde.autograde_preprocessors = [
 c.GenerateFeedback.exporter_class = "attncourse.instructor.pipeline.feedback.Feedback"
 
 # What students wrote is shown in your browser, in the formgrader and in the feedback: without
-# scripts, and whatever else could act there, and without keeping JupyterLab busy.
+# scripts, and whatever else could act there, and without keeping JupyterLab busy. By the names in
+# nbconvert's templates; `clean_html` is what raw cells go through there, and `e` what formulas do.
 c.HTMLExporter.filters = {
-    name: f"attncourse.instructor.pipeline.rendering.{name}"
-    for name in ("markdown2html", "highlight_code", "ansi2html")
+    "e": "attncourse.instructor.pipeline.rendering.formula",
+    **{
+        name: f"attncourse.instructor.pipeline.rendering.{name}"
+        for name in ("markdown2html", "highlight_code", "ansi2html", "clean_html")
+    },
 }
 
 # Seconds for a cell, and for all calls of a check; for a notebook, with what had to be run again;

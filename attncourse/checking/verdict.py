@@ -91,7 +91,9 @@ class Verdict:
             f'costs no points</summary><pre style="{_PRE}">{escape(self.output)}</pre></details>'
         )
         return (
-            f'<div role="group" aria-label="Verdict on {escape(self.item_id)}" '
+            # What a student's function says, as in an error's message, is no formula.
+            '<div class="tex2jax_ignore" role="group" '
+            f'aria-label="Verdict on {escape(self.item_id)}" '
             f'style="border-left:4px solid {edge};padding:.2em 0 .2em .9em;max-width:44em;'
             'line-height:1.5;color:inherit">'
             f"<div><strong>{escape(self._headline)}</strong></div>"

@@ -12,6 +12,7 @@ import contextlib
 import functools
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -23,9 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import pass_context
+from nbconvert.filters import clean_html as stock_clean_html
 from nbconvert.filters.ansi import ansi2html as coloured
 
 from attncourse.instructor import limits
+from attncourse.instructor.pipeline import markdown
+from attncourse.instructor.pipeline.markdown import OWN_HOSTS, own_hosts, with_pictures_aside
 from attncourse.instructor.referee.worker_outputs import in_control
 
 _START_SECONDS = 60.0  # that the child has to load what it needs, on a slow disk
@@ -43,15 +47,36 @@ _PROGRAM = (
 def markdown2html(context: Any, source: str) -> str:
     """nbconvert's filter of that name, by way of `markdown.markdown2html`."""
     cell, resources = context.get("cell") or {}, context.get("resources") or {}
+    place = resources.get("metadata", {}).get("path")
     request = {
         "do": "markdown",
         "source": source,
         "attachments": cell.get("attachments", {}),
-        "resources": {key: resources[key] for key in ("metadata", "nbgrader") if key in resources},
+        # What the child cannot know: it may be in another folder, and serves no page.
+        "resources": {
+            "metadata": {"path": os.path.abspath(place)} if place else {},
+            OWN_HOSTS: own_hosts(),
+        },
     }
     page = _page(context)
-    html = page.converted(request) if len(source) <= limits.MAX_MARKDOWN else None
-    return page.fitting(*([html] if html else []), *_plain(source))
+    written, _ = with_pictures_aside(source)
+    html = page.converted(request) if len(written) <= limits.MAX_MARKDOWN else None
+    return page.fitting(*([html] if html else []), *_plain(written))
+
+
+@pass_context
+def clean_html(context: Any, source: str) -> str:
+    """nbconvert's filter of that name; a raw cell, which goes only through it, is shown as code."""
+    if (context.get("cell") or {}).get("cell_type") == "raw":
+        return _page(context).fitting(*_plain(source))
+    return stock_clean_html(source)  # type: ignore[no-untyped-call]
+
+
+@pass_context
+def formula(context: Any, source: str) -> str:
+    """In the place of Jinja's `e`, which nbconvert's templates have for formulas of an output."""
+    shown = [markdown.formula(source)] if len(source) <= limits.MAX_SHOWN else []
+    return _page(context).fitting(*shown, *_plain(source))
 
 
 @pass_context

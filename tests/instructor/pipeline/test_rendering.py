@@ -1,20 +1,34 @@
 """Whatever a student writes, the page that shows it is made within its time."""
 
 import time
+import types
 from html import escape
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
+from jupyter_server import CallContext
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.ansi import ansi2html as stock_ansi2html
 from nbconvert.filters.highlight import Highlight2HTML
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbformat.v4 import (
+    new_code_cell,
+    new_markdown_cell,
+    new_notebook,
+    new_output,
+    new_raw_cell,
+)
 from traitlets.config import PyFileConfigLoader
 
 from attncourse.instructor import limits
 from attncourse.instructor.pipeline import rendering
-from attncourse.instructor.pipeline.rendering import ansi2html, highlight_code, markdown2html
+from attncourse.instructor.pipeline.rendering import (
+    ansi2html,
+    clean_html,
+    formula,
+    highlight_code,
+    markdown2html,
+)
 
 # In the place of nbconvert's: what it does is said in the text.
 STAND_INS = """
@@ -103,7 +117,7 @@ def test_of_a_text_that_is_too_long_the_beginning_is_shown(show, stand_ins):
     assert stand_ins._process is None  # nothing was asked
 
 
-@pytest.mark.parametrize("show", [markdown2html, highlight_code, ansi2html])
+@pytest.mark.parametrize("show", [markdown2html, highlight_code, ansi2html, formula])
 def test_a_page_has_room_for_so_many_marks_whatever_they_stand_for(show, stand_ins):
     this = page()
     shown = "".join(show(this, "<" * 45_000) for _ in range(200))
@@ -118,6 +132,38 @@ def test_output_of_too_many_colours_has_none():
     assert ansi2html(page(), "a\x1b[" + "1;" * 1000 + "m") == "a[" + "1;" * 1000 + "m"
 
 
+def test_a_raw_cell_is_shown_as_code():
+    source = '<input class="score" id="raw_is_enough" style="position: fixed">'
+    raw = page() | {"cell": new_raw_cell(source)}
+    shown = BeautifulSoup(clean_html(raw, source), "html.parser")
+    assert [tag.name for tag in shown.find_all(True)] == ["pre"]
+    assert shown.pre.get_text() == source
+    assert clean_html(page(), "<b>x</b>") == "<b>x</b>"  # as ever
+
+
+def test_the_child_knows_the_folder_of_the_page_and_its_host(tmp_path, monkeypatch):
+    this = page()
+    assert "<b>x</b>" in markdown2html(this, "<b>x</b>")  # it is started, elsewhere
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ana").mkdir()
+    (tmp_path / "ana" / "drawing.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
+    this["resources"]["metadata"] = {"path": "ana"}
+    assert 'src="drawing.png"' in markdown2html(this, "![x](drawing.png)")
+    link = "[x](https://hub.example.org/logout)"
+    assert 'href="https://hub.example.org/logout"' in markdown2html(this, link)
+    request = types.SimpleNamespace(host="hub.example.org:8000", headers={})
+    CallContext.set(CallContext.JUPYTER_HANDLER, types.SimpleNamespace(request=request))
+    try:
+        assert "href" not in markdown2html(this, link)
+    finally:
+        CallContext.set(CallContext.JUPYTER_HANDLER, None)
+
+
+def test_a_picture_within_a_text_is_none_of_its_characters():
+    picture = f"data:image/png;base64,{'A' * (2 * limits.MAX_SHOWN)}"
+    assert f'src="{picture}"' in markdown2html(page(), f"In words. ![x]({picture})")
+
+
 def test_the_pages_of_this_course_are_made_by_these_filters():
     """As stock nbconvert makes them, where nothing is too much."""
     root = str(Path(__file__).parents[3])
@@ -127,13 +173,16 @@ def test_the_pages_of_this_course_are_made_by_these_filters():
     notebook = new_notebook(
         cells=[
             new_markdown_cell("**bold** <script>alert(1)</script>"),
+            new_raw_cell('<b id="cell">raw</b>'),
             new_code_cell(code, outputs=[new_output("stream", name="stdout", text=colours)]),
         ]
     )
     exporter = HTMLExporter(config=config, template_name="classic")
-    for name in ("markdown2html", "highlight_code", "ansi2html"):
+    for name in ("markdown2html", "highlight_code", "ansi2html", "clean_html"):
         assert config.HTMLExporter.filters[name].endswith(f".rendering.{name}")
+    assert config.HTMLExporter.filters["e"].endswith(".rendering.formula")
     html = exporter.from_notebook_node(notebook)[0]
+    assert "<pre>" + escape('<b id="cell">raw</b>', quote=False) + "</pre>" in html
     assert "<strong>bold</strong> " + escape("<script>alert(1)</script>") in html
     assert str(BeautifulSoup(stock_ansi2html(colours), "html.parser")) in html
     assert str(BeautifulSoup(Highlight2HTML()(code), "html.parser")) in html
