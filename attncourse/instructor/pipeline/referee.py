@@ -11,7 +11,6 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor  # type: ignore[import-untyped]
 from traitlets import Bool
 
-from attncourse.instructor.course.own_files import own_files
 from attncourse.instructor.course.private_places import private_places
 from attncourse.instructor.course.sanitising import can_be_run, problem_with, refuse
 from attncourse.instructor.course.secret import course_seed
@@ -67,10 +66,8 @@ class Referee(NbGraderPreprocessor, LimitSettings):  # type: ignore[misc]
         return nb, resources
 
     def _grade(self, nb: NotebookNode, seed: functools.partial[str]) -> None:
-        limits, directory = self.limits(), course_directory(self)
-        files = own_files(RunningCourse(directory), directory.assignment_id)
-        workers = _nursery(limits, self.sandboxed)
-        grade_notebook(nb, workers, seed=seed, limits=limits, files=files)
+        limits = self.limits()
+        grade_notebook(nb, _nursery(limits, self.sandboxed), seed=seed, limits=limits)
 
 
 _nurseries: dict[tuple[Limits, bool], Nursery] = {}
