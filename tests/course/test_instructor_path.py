@@ -5,22 +5,16 @@ students than the guide has.
 """
 
 import itertools
-import json
 import re
-import secrets
 import shlex
 import shutil
-import signal
-import socket
 import subprocess
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import nbformat
 import pytest
 from course.guide import commands_of_the_guide
+from course.server import Server
 from instructor import warm
 from nbgrader.api import Gradebook
 
@@ -125,76 +119,6 @@ def hand_in(course, student, answers):
     nbformat.write(notebook, path)
 
 
-class Server:
-    """The Jupyter server of the guide, on a free port of this machine, with a token."""
-
-    def __init__(self, command, course, environment, config):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.token = secrets.token_hex(16)
-        self.address = f"http://127.0.0.1:{port}"
-        config.mkdir()
-        settings = {"ServerApp": {"ip": "127.0.0.1", "allow_root": True, "port_retries": 0}}
-        (config / "jupyter_server_config.json").write_text(json.dumps(settings))
-        self._log = (config / "log").open("w+")
-        self._process = subprocess.Popen(
-            ["bash", "-c", f"exec {command}"],
-            cwd=course,
-            env=environment
-            | {
-                "JUPYTER_CONFIG_DIR": str(config),
-                "JUPYTER_TOKEN": self.token,
-                "JUPYTER_PORT": str(port),
-            },
-            stdout=self._log,
-            stderr=self._log,
-        )
-        for _ in range(300):
-            if self._process.poll() is not None:
-                break
-            try:
-                self.get("/api/status")
-                return
-            except urllib.error.URLError:
-                time.sleep(0.2)
-        self.stop()
-        pytest.fail(f"the Jupyter server did not start:\n{(config / 'log').read_text()}")
-
-    def _request(self, path, method="GET", body=None):
-        request = urllib.request.Request(
-            self.address + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"token {self.token}", "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.read().decode()
-
-    def get(self, path):
-        return self._request(path)
-
-    def put(self, path, body):
-        return json.loads(self._request(path, "PUT", body))
-
-    def grades(self, student, notebook=NOTEBOOK):
-        """Every grade of a student's notebook, by cell, as formgrader's own page asks for them."""
-        submitted = f"/formgrader/api/submitted_notebooks/{notebook.removesuffix('.ipynb')}"
-        [handed_in] = [n for n in json.loads(self.get(submitted)) if n["student"] == student]
-        found = json.loads(self.get(f"/formgrader/api/grades?submission_id={handed_in['id']}"))
-        return handed_in["id"], {grade["name"]: grade for grade in found}
-
-    def stop(self):
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(20)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        self._log.close()
-
-
 class Walk:
     """The course after every command of the guide has run."""
 
@@ -210,7 +134,7 @@ class Walk:
             for command in itertools.chain(*map(for_each_set, commands_of_the_guide())):
                 if command.startswith("jupyter"):
                     self.server = Server(command, self.course, environment, folder / "config")
-                    _, grades = self.server.grades("solved")
+                    _, grades = self.server.grades("solved", NOTEBOOK)
                     written = f"/formgrader/api/grade/{grades['raw_is_enough']['id']}"
                     self.server.put(written, {"manual_score": 2.5, "extra_credit": None})
                     continue
@@ -350,7 +274,7 @@ def test_a_verdict_names_the_mistake_in_the_graded_notebook(walk):
 
 
 def test_the_grader_sees_the_mark_scheme(walk):
-    notebook, _ = walk.server.grades("solved")
+    notebook, _ = walk.server.grades("solved", NOTEBOOK)
     page = walk.server.get(f"/formgrader/submissions/{notebook}")
     assert "Smallest repair" in page
 
