@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import shutil
-import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +16,6 @@ import sqlalchemy
 from nbformat import NotebookNode
 from nbgrader import api  # type: ignore[import-untyped]
 from nbgrader.preprocessors import AssignLatePenalties  # type: ignore[import-untyped]
-from nbgrader.utils import parse_utc  # type: ignore[import-untyped]
 
 from attncourse.instructor.batch.grading import Graded
 from attncourse.instructor.batch.records import FOLDER, Record, record_of
@@ -25,6 +23,7 @@ from attncourse.instructor.course.assignment import Assignment
 from attncourse.instructor.course.configuration import Course
 from attncourse.instructor.course.files_beside import copy_files
 from attncourse.instructor.course.gradebook import FAILURES, database_url, refuses_an_entry
+from attncourse.instructor.course.moment import moment
 from attncourse.instructor.course.scoring import enter
 from attncourse.instructor.course.sharing import FILE_RIGHTS, share_file, share_folder
 from attncourse.instructor.course.submissions import copying_rules
@@ -181,8 +180,5 @@ def ends_the_batch(error: Exception) -> bool:
 
 def _timestamp(text: str | None) -> dict[str, Any]:
     """When the work was handed in; nothing if that was not written down, or cannot be read."""
-    try:
-        with warnings.catch_warnings(action="ignore"):  # dateutil's, of time zones
-            return {"timestamp": parse_utc(text)} if text else {}
-    except Exception:  # of the many that dateutil knows
-        return {}
+    when = moment(text)
+    return {} if when is None else {"timestamp": when}

@@ -160,10 +160,16 @@ def read(
             content[name] = Problem("a link", f"`{links[0].name}` is a link, not a folder.")
         else:
             content[name] = _content(submission.folder, f"{name}.ipynb", known)
-    timestamp = _bytes(submission.folder / TIMESTAMP, 1000) if not links else None
-    text = timestamp.decode(errors="replace").strip() if isinstance(timestamp, bytes) else None
     beside = files_beside(submission.folder, submission.copying)
-    return HandedIn(submission.student, content, text or None, beside)
+    return HandedIn(submission.student, content, timestamp_in(submission.folder), beside)
+
+
+def timestamp_in(folder: Path) -> str | None:
+    """What stands in the folder of a time at which it was handed in; whatever it is, a line."""
+    if os.path.islink(folder) or os.path.islink(folder.parent):
+        return None
+    content = _bytes(folder / TIMESTAMP, limits.MAX_TIMESTAMP_BYTES)
+    return content.decode(errors="replace").strip() or None if isinstance(content, bytes) else None
 
 
 def printable(text: str) -> str:

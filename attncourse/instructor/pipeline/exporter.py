@@ -32,6 +32,7 @@ from attncourse.instructor.pipeline.running_course import (
     course_directory,
     running_assignment,
 )
+from attncourse.instructor.pipeline.timestamps import read_timestamps_within_limits
 from attncourse.instructor.referee.graded_cell import CheckError, require_valid_checks
 from attncourse.instructor.referee.sandbox import Exposed, NoLinux, NoSandbox
 
@@ -59,6 +60,7 @@ class Submissions(NotebookExporter):
         if self.parent is not None:
             _plan_every_notebook(self.parent, self._assignment)
             _copy_what_is_harmless(self.parent)
+            read_timestamps_within_limits(self.parent.coursedir)
             self._tell_what_is_hidden()
 
     def _tell_what_is_hidden(self) -> None:

@@ -9,6 +9,8 @@ import nbformat
 from instructor import warm
 from sqlalchemy import create_engine, text
 
+from attncourse.instructor import limits
+
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = Path(sys.executable).parent
 PS, NOTEBOOK = "ps1-similarity", "similarity"
@@ -136,6 +138,8 @@ def broken_submissions(course):
     raw("half-a-file", b'{"cells": [')
     raw("a-list", b"[1, 2]")
     raw("deep", b"[" * 100_000)
+    raw("many-values", b"[" + b"0," * limits.MAX_NOTEBOOK_VALUES + b"0]")
+    raw("old-and-long", b'{"nbformat": 3}' + b" " * limits.MAX_OLD_NOTEBOOK_BYTES)
     raw("bytes", bytes(range(256)))
     raw("no-cells", b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}')
     raw("wrong-cells", b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [1]}')
@@ -150,7 +154,9 @@ def broken_submissions(course):
         "empty": "empty",
         "half-a-file": "broken",
         "a-list": "no notebook",
-        "deep": "broken",
+        "deep": "too large",
+        "many-values": "too large",
+        "old-and-long": "too large",
         "bytes": "broken",
         "no-cells": "no notebook",
         "wrong-cells": "no notebook",

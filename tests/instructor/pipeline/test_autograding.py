@@ -69,6 +69,12 @@ def with_a_great_output():
     return nbformat.writes(book)
 
 
+def of_an_old_format(length):
+    book = nbformat.convert(solution(), 3)
+    book.worksheets[0].cells[0].source += "x" * length
+    return nbformat.writes(book, version=3)
+
+
 def that_ends_its_kernel():
     book = solution()
     book.cells.insert(
@@ -91,7 +97,9 @@ CLASS = {
     "copied": (with_a_check_twice, ALL, None),
     "edited": (with_a_check_of_their_own, ALL - 3, "`raw_attention` is not a function"),
     "old-marks": (with_old_marks, ALL, None),
-    "format-3": (lambda: nbformat.writes(nbformat.convert(solution(), 3), version=3), ALL, None),
+    "format-3": (lambda: of_an_old_format(0), ALL, None),
+    "great-format-3": (lambda: of_an_old_format(5_000_000), 0, "is of an old format and has 5,0"),
+    "nested": (lambda: "[" * 1000, 0, "nested more than 100 deep"),
     "great-output": (with_a_great_output, ALL, None),
     "ends-its-kernel": (that_ends_its_kernel, ALL, "Stopped"),
 }
@@ -138,6 +146,8 @@ def graded(course):
     """The course after the whole class was graded in one run, and what was printed."""
     for student, (content, _, _) in CLASS.items():
         course.hand_in(student, content())
+    # It is no time, and costs nobody anything.
+    (course.root / "submitted" / "solved" / SET / "timestamp.txt").write_text("yesterday")
     link = course.root / "submitted" / "linked" / SET / NAME
     link.parent.mkdir(parents=True)
     link.symlink_to(course.root / "submitted" / "solved" / SET / NAME)
@@ -162,7 +172,7 @@ def test_the_autograded_notebook_says_why(graded, student):
 
 def test_what_was_handed_in_but_cannot_be_read_is_in_the_log(graded):
     _, log = graded
-    for student in ("empty", "broken", "linked"):
+    for student in ("empty", "broken", "great-format-3", "nested", "linked"):
         assert f"{student}, {NAME}:" in log
 
 

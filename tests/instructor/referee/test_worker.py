@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from attncourse.checking.calling import Failed, Returned
+from attncourse.checking.values import Foreign
 from attncourse.instructor import limits
 from attncourse.instructor.referee.remote_caller import RemoteCaller
 from attncourse.instructor.referee.worker_outputs import NotebookRoom, readable
@@ -488,6 +489,14 @@ def test_the_courses_functions_can_be_used_and_are_no_answer(worker: Worker) -> 
         assert outcome.used_the_course
     assert isinstance(calls(worker, "honest").call(given, {}), Returned)
     assert "1." in text(worker, "print(attend(x, x, x))")
+
+
+def test_an_empty_result_of_ever_so_many_rows_is_too_large_to_be_looked_at(worker: Worker) -> None:
+    worker.run(f"def f(x): return x.new_empty({limits.MAX_TENSOR_ENTRIES + 1}, 0)", SECONDS)
+    outcome = calls(worker, "f").call([torch.ones(2)], {})
+    assert isinstance(outcome, Returned)
+    assert outcome.value == Foreign("result too large to be looked at")
+    assert text(worker, "print('goes on')") == "goes on"
 
 
 def test_a_call_gives_value_inputs_gradients_and_what_was_said(worker: Worker) -> None:
