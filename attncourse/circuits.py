@@ -21,7 +21,7 @@ weights nor biases, is 0 for a matrix of zeros unless it says otherwise, is comp
 time in at least float32, never forms M, and carries no gradient.
 
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits". The proofs stand
-in the chapters "query-and-key" and "trained-heads" of the book.
+in the chapter "query-and-key" of the book.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def ov_circuit(W_o: Tensor, W_v: Tensor) -> Tensor:
 def regauge(W_q: Tensor, W_k: Tensor, A: Tensor) -> tuple[Tensor, Tensor]:
     """``(A W_q, A⁻ᵀ W_k)``: other queries and keys, the same M, the same scores.
 
-    For the OV circuit: ``W_v, W_o_transposed = regauge(W_v, W_o.mT, B)``.
+    For the OV circuit: ``W_v, W_o_transposed = regauge(W_v, W_o.mT, A)``.
 
     Args:
         W_q, W_k: ``[..., d_k, d_model]``.
@@ -173,8 +173,9 @@ def symmetry(W_q: Tensor, W_k: Tensor) -> Tensor:
 def balanced_cosine(W_q: Tensor, W_k: Tensor) -> Tensor:
     """``tr M / ‖M‖_*``: the cosine of W_q and W_k in the balanced gauge, in [-1, 1].
 
-    It is 1 if and only if M is symmetric and positive semi-definite, that is, if and only if one
-    shared matrix would give the same scores.
+    It is 1 if and only if M is symmetric, positive semi-definite and not zero: if and only if one
+    shared matrix would give the same scores. Where the cosine of W_q and W_k element by element is
+    positive, it is at least that large, in whatever gauge; for an M of zeros it is 0.
 
     Arguments and errors as in :func:`symmetry`.
     """
@@ -192,8 +193,8 @@ def positive_energy(W_q: Tensor, W_k: Tensor) -> Tensor:
     """``Σ λ₊² / Σ λ²`` over the eigenvalues λ of ``(M + Mᵀ) / 2``: 1 if none is negative.
 
     0.5 says that neither sign prevails, as in a random M, and in one with no symmetric part.
-    The *number* of positive eigenvalues says nothing: the symmetric part of a generic M of rank
-    k has k positive and k negative ones.
+    The *number* of positive eigenvalues says little: the symmetric part of a generic M of rank k
+    has k positive and k negative ones where 2 k ≤ d_model.
 
     Arguments and errors as in :func:`symmetry`.
     """

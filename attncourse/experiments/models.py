@@ -26,21 +26,21 @@ TIED_SCORES: tuple[Mode, ...] = ("cosine", "raw", "shared", "tied_qk")
 
 
 class CosineAttention(nn.Module):
-    """``softmax(τ · cos(x_i, x_j)) x``: raw similarity, its temperature the only thing learned.
+    """``softmax(c · cos(x_i, x_j)) x``: raw similarity, and c > 0 the only thing learned.
 
     ``SelfAttention`` in the mode ``raw`` takes the scaled dot product, which can grow; a cosine
-    cannot, so without τ the softmax stays close to an average.
+    cannot, so without c, the inverse of a temperature, the softmax stays close to an average.
 
     Args:
-        num_heads: the features are cut into so many slices, each with a τ of its own.
+        num_heads: the features are cut into so many slices, each with a c of its own.
         mask_diagonal: forbid every token to attend to itself.
     """
 
     def __init__(self, *, num_heads: int = 1, mask_diagonal: bool = False) -> None:
         super().__init__()
         self.num_heads, self.mask_diagonal = num_heads, mask_diagonal
-        # τ stays positive as an exponential; it starts where two like tokens already stand out.
-        self.log_temperature = nn.Parameter(torch.full((num_heads, 1, 1), math.log(5.0)))
+        # c stays positive as an exponential; it starts where two like tokens already stand out.
+        self.log_factor = nn.Parameter(torch.full((num_heads, 1, 1), math.log(5.0)))
 
     def forward(self, x: Tensor, *, mask: Tensor | None = None) -> Tensor:
         """``[..., T, D]`` -> ``[..., T, D]``; ``mask`` boolean ``[T, T]``, True = may attend."""
@@ -48,7 +48,7 @@ class CosineAttention(nn.Module):
             others = ~torch.eye(x.shape[-2], dtype=torch.bool, device=x.device)
             mask = others if mask is None else mask & others
         heads = x.unflatten(-1, (self.num_heads, -1)).transpose(-2, -3)  # [..., h, T, D/h]
-        scores = cosine_affinity(heads) * self.log_temperature.exp()
+        scores = cosine_affinity(heads) * self.log_factor.exp()
         return (attention_weights(scores, mask) @ heads).transpose(-2, -3).flatten(-2)
 
 

@@ -88,19 +88,19 @@ def test_cosine_attention_equals_a_loop_over_heads_and_tokens(causal, mask_diago
     x = torch.randn(B, T, D)
     layer = CosineAttention(num_heads=h, mask_diagonal=mask_diagonal)
     with torch.no_grad():
-        layer.log_temperature.copy_(torch.randn(h, 1, 1))
+        layer.log_factor.copy_(torch.randn(h, 1, 1))
     mask = torch.ones(T, T, dtype=torch.bool).tril() if causal else None
     output = layer(x, mask=mask)
     for b in range(B):
         for head in range(h):
             part = x[b, :, 2 * head : 2 * head + 2]
-            temperature = math.exp(layer.log_temperature[head].item())
+            factor = math.exp(layer.log_factor[head].item())
             for i in range(T):
                 visible = [
                     j for j in range(T) if not (causal and j > i) and not (mask_diagonal and j == i)
                 ]
                 weights = [
-                    math.exp(temperature * torch.cosine_similarity(part[i], part[j], dim=0).item())
+                    math.exp(factor * torch.cosine_similarity(part[i], part[j], dim=0).item())
                     for j in visible
                 ]
                 wanted = sum(
@@ -110,12 +110,12 @@ def test_cosine_attention_equals_a_loop_over_heads_and_tokens(causal, mask_diago
                 torch.testing.assert_close(output[b, i, 2 * head : 2 * head + 2], wanted)
 
 
-def test_the_temperature_of_cosine_attention_is_learned():
+def test_the_factor_of_cosine_attention_is_learned():
     layer = CosineAttention(num_heads=2)
     layer(
         torch.randn(1, 4, 6, generator=torch.Generator().manual_seed(0))
     ).square().sum().backward()
-    assert (layer.log_temperature.grad != 0).all()
+    assert (layer.log_factor.grad != 0).all()
 
 
 @pytest.mark.parametrize("mode", MODES)
