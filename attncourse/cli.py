@@ -184,8 +184,14 @@ def _backend(options: argparse.Namespace, limits: Limits) -> Jobs | Cluster:
     sandboxed = not options.unsandboxed
     if options.scheduler is not None:
         from attncourse.instructor.batch.cluster import Cluster
+        from attncourse.instructor.course.configuration import GradeError
 
-        return Cluster(options.scheduler, sandboxed=sandboxed)
+        if not sandboxed:
+            raise GradeError(
+                "--unsandboxed does not go with --scheduler: students' code could reach the "
+                "scheduler, and by it every machine of the cluster"
+            )
+        return Cluster(options.scheduler)
     from attncourse.instructor.batch.cores import allowed_cores
     from attncourse.instructor.batch.local import Jobs
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tqdm import tqdm
 
-from attncourse.instructor.batch.fingerprint import code_fingerprint
+from attncourse.instructor.batch.fingerprint import installed
 from attncourse.instructor.batch.grading import (
     MAX_ATTEMPTS,
     AttemptFailed,
@@ -47,9 +47,15 @@ _GOES_ON = "once that is mended, the same command goes on where it stopped"
 
 
 class Cluster:
-    """The Dask workers that a scheduler knows. A context manager."""
+    """The Dask workers that a scheduler knows. A context manager.
 
-    def __init__(self, address: str, *, sandboxed: bool) -> None:
+    Students' code is always confined there: without the sandbox it could reach the scheduler, and
+    by it every machine.
+    """
+
+    sandboxed = True
+
+    def __init__(self, address: str) -> None:
         """Connect to the scheduler.
 
         Raises:
@@ -61,7 +67,7 @@ class Cluster:
             )
         from distributed import Client  # here and below: it is in an extra
 
-        self.sandboxed, self._address = sandboxed, address
+        self._address = address
         # What Dask logs when a connection ends, we say ourselves, once and with what to do.
         for name in ("distributed", "distributed.client"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -175,8 +181,7 @@ class _Sender:
             raise GradeError(str(error)) from None
         self._items = [found[0] for _, source in checks if (found := find_check(source))]
         self._client, self._settings = client, settings
-        # What submissions and grades travel in has to be alike at both ends too.
-        self._installed = code_fingerprint("attncourse.instructor.batch.cluster_task")
+        self._installed = installed()
         self._seed = course_seed(settings.root)
 
     def __call__(self, submission: Submission) -> Future[Any]:

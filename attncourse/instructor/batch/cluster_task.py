@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from distributed import get_worker
 from distributed.threadpoolexecutor import ThreadPoolExecutor
 
-from attncourse.instructor.batch.fingerprint import code_fingerprint
+from attncourse.instructor.batch.fingerprint import Installed, installed
 from attncourse.instructor.batch.grading import CannotGrade, Graded, grade
 from attncourse.instructor.batch.settings import BatchSettings
 from attncourse.instructor.course.submissions import HandedIn
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 # Dask's own: unlike the standard library's, it lets a process end while a submission is graded.
 _one_thread = ThreadPoolExecutor(1, thread_name_prefix="referee")
 # As loaded by this process, also if the files are replaced later.
-_installed = functools.cache(lambda: code_fingerprint(__name__))
+_installed = functools.cache(installed)
 _nursery: Nursery | None = None
 
 
 def packed(
-    handed_in: HandedIn, settings: BatchSettings, seeds: Mapping[str, str], installed: str
+    handed_in: HandedIn, settings: BatchSettings, seeds: Mapping[str, str], wanted: Installed
 ) -> bytes:
     """What `grade_here` is sent.
 
@@ -42,9 +42,9 @@ def packed(
 
     Args:
         seeds: by item, what this student's cases are drawn from.
-        installed: what `code_fingerprint` says of this module where the submission comes from.
+        wanted: what is installed where the submission comes from.
     """
-    return zlib.compress(pickle.dumps((handed_in, settings, seeds, installed)))
+    return zlib.compress(pickle.dumps((handed_in, settings, seeds, wanted)))
 
 
 def grade_here(parcel: bytes) -> Graded | CannotGrade:
@@ -67,12 +67,12 @@ def close_nursery() -> None:
 
 
 def _grade(
-    handed_in: HandedIn, settings: BatchSettings, seeds: Mapping[str, str], installed: str
+    handed_in: HandedIn, settings: BatchSettings, seeds: Mapping[str, str], wanted: Installed
 ) -> Graded | CannotGrade:
-    if _installed() != installed:
+    if unlike := wanted.unlike(_installed()):
         return CannotGrade(
-            "it has another version of attncourse or torch than is installed here. Install the "
-            "same on both, with the same constraints.txt, and start the worker again"
+            f"it has {unlike}. Install the same on both, with the same constraints.txt, and start "
+            "the worker again"
         )
     try:
         try:
