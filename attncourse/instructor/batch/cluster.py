@@ -31,6 +31,7 @@ from attncourse.instructor.batch.grading import (
     in_short,
 )
 from attncourse.instructor.batch.settings import BatchSettings
+from attncourse.instructor.course.assignment import require_gradable
 from attncourse.instructor.course.configuration import GradeError
 from attncourse.instructor.course.secret import course_seed
 from attncourse.instructor.course.submissions import Submission, read
@@ -165,7 +166,7 @@ class _Sender:
         """See first that the assignment can be graded at all.
 
         Raises:
-            GradeError: it has a check that the referee cannot make.
+            GradeError: the referee cannot run it, or has a check that it cannot make.
         """
         # Here, since this loads torch and the items.
         from attncourse.instructor.referee.graded_cell import (
@@ -174,6 +175,7 @@ class _Sender:
             require_valid_checks,
         )
 
+        require_gradable(settings.assignment)
         checks = [(place, cell.source) for place, cell in settings.assignment.checks]
         try:
             require_valid_checks(checks)

@@ -88,7 +88,8 @@ def grade(
 
     def run(notebook: NotebookNode) -> None:
         drawn = partial(seed, handed_in.student)
-        grade_notebook(notebook, workers, seed=drawn, limits=settings.limits)
+        files = {file.path: file.content for file in settings.assignment.files}
+        grade_notebook(notebook, workers, seed=drawn, limits=settings.limits, files=files)
 
     return _graded(handed_in, settings, run)
 

@@ -19,6 +19,8 @@ from attncourse.instructor.batch.grading import (
     in_short,
 )
 from attncourse.instructor.batch.settings import BatchSettings
+from attncourse.instructor.course.assignment import require_gradable
+from attncourse.instructor.course.configuration import GradeError
 from attncourse.instructor.course.secret import course_seed
 from attncourse.instructor.course.submissions import Submission, read
 from attncourse.instructor.referee.graded_cell import CheckError, require_valid_checks
@@ -40,8 +42,9 @@ def serve(connection: Connection, nursery: socket.socket, sandboxed: bool) -> No
         settings: BatchSettings = connection.recv()
         try:
             workers.ready()
+            require_gradable(settings.assignment)
             require_valid_checks((p, cell.source) for p, cell in settings.assignment.checks)
-        except (NoSandbox, RuntimeError, CheckError) as error:
+        except (NoSandbox, RuntimeError, CheckError, GradeError) as error:
             connection.send(CannotGrade(str(error)))
             return
         seed = course_seed(settings.root)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from attncourse.instructor import limits
+from attncourse.instructor.course.configuration import GradeError
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,18 @@ class SourceNotebook:
     kernelspec: dict[str, Any]
     cells: tuple[SourceCell, ...]
     """In the order of the notebook."""
+    language: str = "python"
+    """Of its kernel, in lower case."""
+
+
+@dataclass(frozen=True)
+class OwnFile:
+    """A file that the instructor has laid beside the notebooks."""
+
+    path: str
+    """Below the problem set's folder, with `/` between its parts."""
+    digest: str
+    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -54,6 +69,8 @@ class Assignment:
 
     name: str
     notebooks: tuple[SourceNotebook, ...]
+    files: tuple[OwnFile, ...] = ()
+    """What students' code finds beside the notebook."""
 
     @property
     def names(self) -> list[str]:
@@ -72,3 +89,27 @@ class Assignment:
     def points(self) -> float:
         """The most that the checks give."""
         return sum(cell.points or 0.0 for _, cell in self.checks)
+
+
+def require_gradable(assignment: Assignment) -> None:
+    """Before the first submission: afterwards it would look like a student's fault.
+
+    Raises:
+        GradeError: the referee cannot run a notebook, or show what lies beside it.
+    """
+    name = assignment.name
+    for notebook in assignment.notebooks:
+        if notebook.language not in ("python", "python3", "ipython"):
+            raise GradeError(
+                f"{notebook.name}.ipynb of {name} has a kernel for {notebook.language}, and the "
+                "referee runs Python alone. Choose a kernel of Python for it in the source folder, "
+                f"save it, and run `nbgrader generate_assignment {name} --force`; or grade "
+                "without the referee"
+            )
+    size = sum(len(file.content) for file in assignment.files)
+    if size > limits.FILE_BYTES:
+        raise GradeError(
+            f"the files beside the notebooks of {name} have {size:,} bytes together, and students' "
+            f"code can be shown {limits.FILE_BYTES:,}. Make them smaller, or let the notebook make "
+            "what it needs"
+        )

@@ -20,6 +20,7 @@ from nbgrader.preprocessors import (  # type: ignore[import-untyped]
 
 from attncourse.instructor.course.assignment import Assignment, SourceCell, SourceNotebook
 from attncourse.instructor.course.configuration import Course, GradeError
+from attncourse.instructor.course.own_files import own_files
 from attncourse.instructor.course.release import is_pattern, own_programs_on_path
 
 api.app_log.addHandler(logging.NullHandler())  # it logs at length what it also raises
@@ -102,6 +103,7 @@ def read_assignment(course: Course, gradebook: api.Gradebook, name: str) -> Assi
             _notebook(course, course.folder("source", ".", name) / f"{entry.name}.ipynb", entry)
             for entry in sorted(assignment.notebooks, key=lambda entry: entry.name)
         ),
+        own_files(course, name),
     )
 
 
@@ -126,14 +128,25 @@ def _notebook(course: Course, path: Path, entry: Any) -> SourceNotebook:
         )
         for cell in entry.source_cells
     }
-    order = _order(path)
+    source = _read(path)
+    order = _order(source)
     if set(order) != cells.keys():
         raise GradeError(
             f"{path} and the gradebook do not have the same cells; run "
             f"`nbgrader generate_assignment {path.parent.name} --force`"
         )
     kernelspec = json.loads(entry.kernelspec) if entry.kernelspec else {}
-    return SourceNotebook(entry.name, kernelspec, tuple(cells[name] for name in order))
+    in_order = tuple(cells[name] for name in order)
+    return SourceNotebook(entry.name, kernelspec, in_order, _language(kernelspec, source))
+
+
+def _language(kernelspec: dict[str, Any], source: NotebookNode) -> str:
+    """Of a notebook's kernel. Jupyter writes it down; where nobody has, the kernel's name tells."""
+    told = kernelspec.get("language") or source.metadata.get("language_info", {}).get("name")
+    name = " ".join(str(kernelspec.get(key, "")) for key in ("name", "display_name")).strip()
+    if told or not name:
+        return str(told or "python").lower()
+    return "python" if "python" in name.lower() else name.lower()
 
 
 def _released(source: str, course: Course) -> str:
@@ -144,12 +157,15 @@ def _released(source: str, course: Course) -> str:
     return str(cell.source)
 
 
-def _order(path: Path) -> list[str]:
-    """Names of the cells as they stand in the source: the gradebook does not keep the order."""
+def _read(path: Path) -> NotebookNode:
     try:
-        cells = nbformat.read(path, as_version=4).cells  # type: ignore[no-untyped-call]
+        return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise GradeError(f"{path} cannot be read: {error}") from None
-    marks = (cell.metadata.get("nbgrader", {}) for cell in cells)
+
+
+def _order(source: NotebookNode) -> list[str]:
+    """Names of the cells as they stand in the source: the gradebook does not keep the order."""
+    marks = (cell.metadata.get("nbgrader", {}) for cell in source.cells)
     named = ("grade", "solution", "locked", "task")
     return [mark["grade_id"] for mark in marks if any(mark.get(kind) for kind in named)]

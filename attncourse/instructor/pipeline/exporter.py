@@ -15,7 +15,7 @@ from nbgrader.converters.base import NbGraderException  # type: ignore[import-un
 from traitlets.utils.importstring import import_item
 
 from attncourse.instructor.course import submissions
-from attncourse.instructor.course.assignment import Assignment
+from attncourse.instructor.course.assignment import Assignment, require_gradable
 from attncourse.instructor.course.configuration import GradeError
 from attncourse.instructor.course.files_beside import (
     Copying,
@@ -47,6 +47,7 @@ class Submissions(NotebookExporter):
         try:
             self._assignment = running_assignment(course_directory(self))
             if Referee in _planned(self):
+                require_gradable(self._assignment)
                 checks = self._assignment.checks
                 require_valid_checks((place, cell.source) for place, cell in checks)
                 Referee(parent=self).prepare()

@@ -11,6 +11,7 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor  # type: ignore[import-untyped]
 from traitlets import Bool
 
+from attncourse.instructor.course.own_files import own_files
 from attncourse.instructor.course.private_places import private_places
 from attncourse.instructor.course.sanitising import can_be_run, problem_with, refuse
 from attncourse.instructor.course.secret import course_seed
@@ -67,7 +68,14 @@ class Referee(NbGraderPreprocessor, LimitSettings):  # type: ignore[misc]
 
     def _grade(self, nb: NotebookNode, seed: functools.partial[str]) -> None:
         limits = self.limits()
-        grade_notebook(nb, _nursery(limits, self.sandboxed), seed=seed, limits=limits)
+        workers = _nursery(limits, self.sandboxed)
+        grade_notebook(nb, workers, seed=seed, limits=limits, files=self._files())
+
+    def _files(self) -> dict[str, bytes]:
+        """Those that the instructor has laid beside the notebook, by path."""
+        directory = course_directory(self)
+        found = own_files(RunningCourse(directory), directory.assignment_id)
+        return {file.path: file.content for file in found}
 
 
 _nurseries: dict[tuple[Limits, bool], Nursery] = {}

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import nbformat
+import torch
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
@@ -44,6 +47,7 @@ def grade_notebook(
     *,
     seed: Callable[[str], object],
     limits: Limits,
+    files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
     """Run the notebook's cells and put their outputs and the verdicts into it.
 
@@ -51,12 +55,13 @@ def grade_notebook(
         notebook: with the graded cells as they were released; earlier outputs are replaced.
         seed: of each item, what its cases are drawn from.
         limits: of time; those of memory and disk are the workers'.
+        files: of the instructor's, which its cells find beside it, by path.
 
     Raises:
         NoWorker: as it says.
         CheckError: a graded cell has a check that cannot be made.
     """
-    run = _Run(workers, limits)
+    run = _Run(workers, limits, files)
     try:
         for count, cell in enumerate((c for c in notebook.cells if c.cell_type == "code"), 1):
             cell.outputs = [_node(output, count) for output in _outputs(cell, run, seed)]
@@ -99,8 +104,11 @@ class _OutOfTime(Exception):
 class _Run:
     """The worker of a notebook, and what brings its successor to the same place."""
 
-    def __init__(self, workers: Workers, limits: Limits) -> None:
-        self._workers, self._limits = workers, limits
+    def __init__(self, workers: Workers, limits: Limits, files: Mapping[str, bytes]) -> None:
+        self._workers, self._limits, self._files = workers, limits, files
+        # In the sandbox a worker has a folder of its own. Outside it would write into the course.
+        has_none = files and not workers.sandboxed
+        self._folder = TemporaryDirectory(prefix="attncourse-") if has_none else None
         self._time = Allowance(limits.total_seconds)
         self._end = time.monotonic() + CLOCK_MULTIPLE * limits.total_seconds
         self._worker: Worker | None = None
@@ -187,6 +195,7 @@ class _Run:
                 self._worker = self._workers.start()
             except WorkerLost as lost:
                 raise NoWorker(str(lost)) from None
+            self._lay_out(self._worker)
             for source in list(self._done):
                 try:
                     self._run(self._worker, source)
@@ -197,6 +206,26 @@ class _Run:
                     break
         self._for_free = False
         return self._worker
+
+    def _lay_out(self, worker: Worker) -> None:
+        """Put the instructor's files beside the notebook."""
+        for path, content in self._files.items():
+            # torch takes no buffer that is empty.
+            numbers = torch.frombuffer(bytearray(content + b"."), dtype=torch.uint8)[:-1]
+            request = {
+                "do": "lay",
+                "path": path,
+                "content": numbers,
+                "folder": self._folder.name if self._folder else None,
+            }
+            try:
+                answer = worker.ask(request, Allowance(self._limits.seconds))
+            except WorkerKilled:
+                raise
+            except WorkerLost as lost:  # no student's cell has run yet
+                raise NoWorker(str(lost)) from None
+            if answer.get("laid") is not True:
+                raise NoWorker(f"{path} cannot be laid beside the notebook: {answer.get('laid')}")
 
     def _run(self, worker: Worker, source: str) -> Outputs:
         allowance = Allowance(self._limits.seconds if self._for_free else self._left())
@@ -220,6 +249,8 @@ class _Run:
     def close(self) -> None:
         if self._worker is not None:
             self._worker.close()
+        if self._folder is not None:
+            self._folder.cleanup()
 
 
 class _NoFunction(Exception):

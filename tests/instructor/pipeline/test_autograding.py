@@ -242,6 +242,7 @@ def test_a_nursery_that_died_is_replaced_and_the_student_graded(course, monkeypa
     monkeypatch.setattr(referee, "grade_notebook", grade_notebook)
     monkeypatch.setattr(referee, "_nurseries", {})
     monkeypatch.setattr(referee, "course_directory", lambda _: course)
+    monkeypatch.setattr(referee.Referee, "_files", lambda _: {})
     book, about = nbformat.v4.new_notebook(), {"nbgrader": {"student": "someone"}}
     assert referee.Referee().preprocess(book, about) == (book, about)
     assert tried == made
