@@ -197,9 +197,7 @@ def _watched(number: int, leash: socket.socket, most: int) -> bytes:
         members = family(number)
         own_time.look(members)
         if asked:
-            with contextlib.suppress(
-                OSError
-            ):  # the nursery is gone
+            with contextlib.suppress(OSError):  # the nursery is gone
                 leash.send(_TIME + b"%.3f" % own_time.since(float(asked)))
         if most and memory_of(members, most) > most:
             reason = b"it used more than %.3g GiB of memory" % (most / 2**30)
