@@ -167,3 +167,17 @@ def test_a_notebook_in_another_language_is_refused_before_the_first_submission(
     said = " ".join((refused.stdout + refused.stderr).split())
     assert "own.ipynb of own has a kernel for" in said
     assert not (course.root / "autograded").exists()
+
+
+def test_without_the_sandbox_the_files_are_there_too_and_the_course_is_left_as_it_is(
+    sandbox, tmp_path
+):
+    course = Course(tmp_path)
+    course.hand_in("ada", "open('written.txt', 'w').write('7')", "import os; os._exit(0)")
+    before = sorted(path.name for path in course.root.iterdir())
+    course.run("nbgrader", "autograde", SET, "--Referee.sandboxed=False")
+    assert course.scores("ada") == {
+        name: (points, points is None) for name, points in DESERVED.items()
+    }
+    made = {path.name for path in course.root.iterdir()} - set(before)
+    assert "written.txt" not in made
