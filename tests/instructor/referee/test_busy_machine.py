@@ -208,6 +208,27 @@ def test_a_worker_that_the_machine_kills_costs_nobody_points(
     assert not any(each.needs_a_person for each in scores_in(book).values())
 
 
+LONG_TO_END = """
+import os
+ready, tell = os.pipe()
+if os.fork() == 0:
+    os.closerange(3, tell)  # the wire too: the judge learns of the end before this has ended
+    kept = b"x" * (600 << 20)
+    os.write(tell, b"x")
+    __import__("time").sleep(60)
+os.read(ready, 1)
+"""
+
+
+def test_so_it_is_where_the_system_is_long_about_it(nursery: Nursery) -> None:
+    name = f"long-{os.getpid()}"
+    with killing(name, 1) as killed:
+        source = LONG_TO_END + marked(name, 2) + RIGHT
+        book = refereed(nursery, source, check_of("max_cosine_weight"))
+    assert len(killed) == 1
+    assert score(book.cells[-1]) == 2
+
+
 def test_so_it_is_where_the_function_is_called(nursery: Nursery) -> None:
     name = f"call-{os.getpid()}"
     answer = f"def max_cosine_weight(n, temperature=1.0):\n    {marked(name, 1)}    return best(n, "
