@@ -367,7 +367,8 @@ class SelfAttention(_MultiHead):
         TypeError: a size is not a whole number.
         ValueError: an unknown mode, or sizes that do not fit one another.
 
-    Source: Vaswani et al. 2017, section 3.2.2; tied modes: Kitaev et al. 2020 (2001.04451).
+    Source: Vaswani et al. 2017, section 3.2.2; ``tied_qk``: Kitaev et al. 2020 (2001.04451), who
+    also divide the keys by their lengths.
     """
 
     _identity: Tensor  # what stands in for the projections, in and out, in the mode "raw"
