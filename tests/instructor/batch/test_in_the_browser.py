@@ -18,7 +18,7 @@ BESIDE = {
     **dict.fromkeys(("page.html", "page", "page.xhtml", "sub/page.svg", "not-a.png"), PAGE),
     "drawing.png": PNG,
 }
-TEXT = """[first](http:page.html) <a href="page.xhtml">second</a> [third](https:sub/page.svg)
+TEXT = """[first](http:page.html) <a href="page.xhtml">second</a> [third](http:sub/page.svg)
 [fourth](ADDRESS/logout) ![a drawing](drawing.png) ![fetched](ADDRESS/logout) ![f](not-a.png)"""
 # In the place of the field for the points of the written answer, and over the whole page.
 RAW = """<input class="score" id="raw_is_enough" value="0">
@@ -56,48 +56,73 @@ def server(generated_course, tmp_path_factory):
         server.stop()
 
 
-@pytest.mark.parametrize("student", ["eve", "mallory"])
-def test_a_students_work_does_nothing_in_the_instructors_session(server, student, chromium):
-    submission, _ = server.grades(student, f"{PS}/{NOTEBOOK}.ipynb")
-    context = chromium.new_context()
-    page = context.new_page()
-    submitted = f"{server.address}/formgrader/submissions/{submission}/"
-    try:
-        page.goto(f"{server.address}/formgrader/manage_assignments?token={server.token}")
-        page.goto(submitted)
-        drawing = page.get_by_alt_text("a drawing").first
-        assert (
-            drawing.evaluate("async each => { await each.decode(); return each.naturalWidth }") == 1
-        )
-        assert "fetched (" in page.locator("#notebook-container").first.inner_text()
+class Formgrader:
+    """A student's work as an instructor has it open."""
 
-        # Points that are typed are kept.
-        field = page.locator("#raw_is_enough")
-        assert field.count() == 1
-        assert field.evaluate("each => each.closest('.nbgrader_cell') !== null")
-        with page.expect_response(lambda answer: answer.request.method == "PUT") as saved:
-            field.fill("2.5")
-            field.press("Tab")
-        assert saved.value.ok
-        grade = server.grades(student, f"{PS}/{NOTEBOOK}.ipynb")[1]["raw_is_enough"]
-        assert grade["manual_score"] == 2.5
+    def __init__(self, server, student, chromium):
+        self.server, self.student = server, student
+        self.context = chromium.new_context()
+        self.page = self.context.new_page()
+        self.address = f"{server.address}/formgrader/submissions/{self._found()[0]}/"
+        self.page.goto(f"{server.address}/formgrader/manage_assignments?token={server.token}")
 
-        # Whatever can be followed is followed; what is opened all the same is text.
-        links = page.locator("#notebook-container .text_cell_render a[href]")
-        for address in links.evaluate_all("all => all.map(each => each.href)"):
+    def open(self):
+        self.page.goto(self.address)
+        return self.page
+
+    def _found(self):
+        return self.server.grades(self.student, f"{PS}/{NOTEBOOK}.ipynb")
+
+    def points(self):
+        return self._found()[1]["raw_is_enough"]["manual_score"]
+
+
+@pytest.fixture(params=["eve", "mallory"])
+def formgrader(server, request, chromium):
+    formgrader = Formgrader(server, request.param, chromium)
+    yield formgrader
+    formgrader.context.close()
+
+
+def test_a_picture_beside_the_notebook_is_seen(formgrader):
+    drawing = formgrader.open().get_by_alt_text("a drawing").first
+    width = "async each => { await each.decode(); return each.naturalWidth }"
+    assert drawing.evaluate(width) == 1
+
+
+def test_points_that_are_typed_are_kept(formgrader):
+    page = formgrader.open()
+    field = page.locator("#raw_is_enough")
+    assert field.count() == 1
+    assert field.evaluate("each => each.closest('.nbgrader_cell') !== null")
+    points = 2.5 if formgrader.points() != 2.5 else 1.5
+    with page.expect_response(lambda answer: answer.request.method == "PUT") as saved:
+        field.fill(str(points))
+        field.press("Tab")
+    assert saved.value.ok
+    assert formgrader.points() == points
+    assert page.locator("pre", has_text="over the page").count() == 1
+
+
+def test_no_page_of_a_student_runs_whatever_is_followed(formgrader):
+    formgrader.context.route("**/logout", lambda route: route.abort())
+    page = formgrader.open()
+    links = page.locator("#notebook-container .text_cell_render a[href]")
+    followed = links.evaluate_all("all => all.map(each => each.href)")
+    beside = [formgrader.address + name + end for name in BESIDE for end in ("", ".txt")]
+    for address in [*followed, *beside]:
+        answer = formgrader.context.request.get(address)
+        if answer.headers["content-type"].startswith(("text/", "image/svg", "application/xhtml")):
             page.goto(address)
-            page.goto(submitted)
-        assert links.count() == 0
-        assert page.locator("pre", has_text="over the page").count() == 1
-        for name in BESIDE:
-            for asked in (name, f"{name}.txt"):
-                answer = context.request.get(submitted + asked)
-                if asked != "drawing.png" and answer.ok:
-                    assert answer.headers["content-type"].startswith("text/plain"), asked
-                    page.goto(submitted + asked)
-        page.goto(f"{server.address}/formgrader/manage_assignments")  # without the token
-        assert page.evaluate("localStorage.getItem('mark')") is None
-        assert page.url.endswith("/formgrader/manage_assignments")
-        page.get_by_role("row", name=PS).wait_for(timeout=30_000)
-    finally:
-        context.close()
+    page.goto(f"{formgrader.server.address}/formgrader/manage_assignments")
+    assert page.evaluate("localStorage.getItem('mark')") is None
+    assert followed == []
+
+
+def test_the_session_lives(formgrader):
+    said = formgrader.open().locator("#notebook-container").first.inner_text()
+    manage = f"{formgrader.server.address}/formgrader/manage_assignments"
+    formgrader.page.goto(manage)  # without the token
+    assert formgrader.page.url == manage
+    formgrader.page.get_by_role("row", name=PS).wait_for(timeout=30_000)
+    assert "fetched (" in said
