@@ -18,8 +18,9 @@ GROUP, ADA, BOB = 54321, 54322, 54323
 
 
 @pytest.fixture
-def shared(generated_course, open_folder):
+def shared(generated_course, open_folder, monkeypatch):
     """A course of Ada's group in which one student has handed something in."""
+    monkeypatch.setenv("HOME", str(open_folder))  # which may be closed to who is not root
     course = generated_course.copied(open_folder / "course")
     configure(course, "c.CourseDirectory.groupshared = True")
     course.place("student").write_bytes(b"x")
