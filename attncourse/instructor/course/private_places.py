@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,7 +62,8 @@ def _configurations() -> Iterator[Config]:
             (PyFileConfigLoader, f"{_NAME}.py"),
             (JSONFileConfigLoader, f"{_NAME}.json"),
         ):
-            if (Path(folder) / name).exists():
+            # Not one in a folder that is closed to us: nbgrader cannot read it either.
+            if os.path.exists(os.path.join(folder, name)):
                 try:
                     yield loader(name, path=folder).load_config()
                 except Exception as error:
