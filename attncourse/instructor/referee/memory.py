@@ -22,10 +22,10 @@ def memory_of(family: Sequence[Process], most: int) -> int:
     if total + shared <= most:
         return total + shared
     own, in_files = 0, 0
-    for process, status in zip(family, stated, strict=True):
+    for process in family:
         rollup = _fields(f"/proc/{process.number}/smaps_rollup")
-        if not rollup:  # it has ended, or keeps its memory from being looked at
-            own += status.get("VmSize", 0)
+        if not rollup:  # it keeps its memory from being looked at, or has ended and has none now
+            own += _fields(f"/proc/{process.number}/status").get("VmSize", 0)
         own += rollup.get("Pss", 0) - rollup.get("Pss_Shmem", 0) + rollup.get("SwapPss", 0)
         in_files += rollup.get("Pss_Shmem", 0)
     return own + max(in_files, shared)
