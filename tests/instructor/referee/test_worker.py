@@ -374,7 +374,9 @@ def test_magics_work(worker: Worker) -> None:
     assert text(worker, "%%writefile mine.py\ny = 7") == "Writing mine.py"
     assert text(worker, "import mine; print(mine.y)") == "7"
     outputs(worker, "%matplotlib inline\n%load_ext autoreload\n%autoreload 2")
-    assert "`%nonsense` not found" in text(worker, "%nonsense")
+    unknown = outputs(worker, "%nonsense")  # an error, so that no graded cell passes by it
+    assert "`%nonsense` not found" in str(unknown)
+    assert unknown[-1]["output_type"] == "error"
 
 
 def test_commands_run_and_a_failing_one_says_so(worker: Worker) -> None:
