@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from copies import copy_parts
 from course.guide import commands_of_the_guide
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,16 +29,11 @@ def run(command, cwd, **environment):
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
     """A clone in which a release fails, then succeeds, then fails again; what each said and left."""
-    folder = tmp_path_factory.mktemp("clone")
-    shutil.copytree(
-        ROOT / "attncourse", folder / "attncourse", ignore=shutil.ignore_patterns("__pycache__")
+    folder = copy_parts(
+        tmp_path_factory.mktemp("clone"),
+        *("attncourse", f"solutions/{SET}", "pyproject.toml", "constraints.txt"),
+        *("README.md", "LICENSE", ".gitignore", "nbgrader_config.py"),
     )
-    shutil.copytree(ROOT / "solutions" / SET, folder / "solutions" / SET)
-    for part in (
-        *("pyproject.toml", "constraints.txt", "README.md", "LICENSE"),
-        *(".gitignore", "nbgrader_config.py"),
-    ):
-        shutil.copy(ROOT / part, folder)
     source = folder / "solutions" / SET / "similarity.ipynb"
     good = source.read_text(encoding="utf-8")
     bad = good.replace("### END SOLUTION", "###", 1)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from copies import copy_parts
 from course.guide import commands_of_the_guide
 from course.server import Server
 from instructor import warm
@@ -124,10 +125,7 @@ class Walk:
 
     def __init__(self, folder):
         self.course = folder / "course"
-        self.course.mkdir()
-        for part in ("solutions", "exercises"):
-            shutil.copytree(ROOT / part, self.course / part)
-        shutil.copy(ROOT / "nbgrader_config.py", self.course)
+        copy_parts(self.course, "solutions", "exercises", "nbgrader_config.py")
         environment = warm.environment()
         self.server = None
         try:

@@ -4,13 +4,13 @@ import ast
 import io
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+from copies import copy_parts
 
 from attncourse.grading import items
 from attncourse.instructor.course.release import ReleaseError, problem_set_names, release
@@ -38,9 +38,7 @@ def nbgrader_of(cell):
 
 def copy_of_the_course(folder):
     """What nbgrader needs of the course."""
-    shutil.copytree(ROOT / "solutions", folder / "solutions")
-    shutil.copy(ROOT / "nbgrader_config.py", folder)
-    return folder
+    return copy_parts(folder, "solutions", "nbgrader_config.py")
 
 
 @pytest.fixture

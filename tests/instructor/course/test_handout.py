@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -11,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from copies import copy_parts
 
 from attncourse.instructor.course import handout
 from attncourse.instructor.course.handout import hand_out
@@ -25,11 +25,9 @@ PINS = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 
 def clone(folder, of=ROOT):
     """What the archives are made of, and what must not come into them."""
-    for part in ("attncourse", "exercises", "solutions"):
-        shutil.copytree(of / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for part in ("pyproject.toml", "constraints.txt", "README.md", "LICENSE", ".gitignore"):
-        shutil.copy(of / part, folder)
-    return folder
+    folders = ("attncourse", "exercises", "solutions")
+    files = ("pyproject.toml", "constraints.txt", "README.md", "LICENSE", ".gitignore")
+    return copy_parts(folder, *folders, *files, of=of)
 
 
 @pytest.fixture
