@@ -16,9 +16,10 @@ which broadcast:
 ``M``          ``[..., d_model, d_model]``: row i belongs to feature i of the query's token
 =============  =======================================================================
 
-A statistic is a tensor of the leading dimensions alone. It depends on neither the size of the
-weights nor biases, is 0 for a matrix of zeros unless it says otherwise, is computed one head at a
-time in at least float32, never forms M, and carries no gradient.
+A statistic is a tensor of the leading dimensions alone; :func:`principal_angles` has one more. It
+depends on neither the size of the weights nor biases, is 0 for a matrix of zeros unless it says
+otherwise, is computed one head at a time in at least float32, never forms M, and carries no
+gradient.
 
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits". The proofs stand
 in the chapter "query-and-key" of the book.
