@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,7 +12,8 @@ from traitlets.config import Config
 
 from attncourse.instructor.limits import Limits, configured_limits
 
-CONFIG = "nbgrader_config.py"
+_NAME = "nbgrader_config"
+CONFIG = f"{_NAME}.py"
 
 
 class GradeError(Exception):
@@ -33,18 +36,46 @@ def look_for_course(root: Path) -> None:
 
 
 def read_configuration(root: Path) -> Config:
-    """nbgrader's configuration in `root`. Quick, since nbgrader itself is not loaded.
+    """nbgrader's configuration for the course in `root`. Quick, since nbgrader is not loaded.
+
+    As its own commands have it there: Jupyter's folders first, and the course's file over them.
 
     Raises:
         GradeError: there is none, it fails, or nbgrader is not installed.
     """
     look_for_course(root)
-    from traitlets.config.loader import PyFileConfigLoader
+    merged = Config()
+    for each in (*configurations_in_jupyters_folders(), *_read(root, _NAME)):
+        merged.merge(each)
+    return merged
 
-    try:
-        return PyFileConfigLoader(CONFIG, path=str(root)).load_config()
-    except Exception as error:
-        raise GradeError(f"{root / CONFIG} fails: {type(error).__name__}: {error}") from None
+
+def configurations_in_jupyters_folders() -> Iterator[Config]:
+    """Those that every nbgrader command reads, whatever the course: the later ones count.
+
+    Raises:
+        GradeError: one of them fails.
+    """
+    from jupyter_core.paths import jupyter_config_path
+
+    # The most particular folder comes first there, and is read last.
+    folders = [Path(each) for each in reversed(jupyter_config_path())]
+    for name in ("jupyter_config", _NAME):
+        for folder in folders:
+            yield from _read(folder, name)
+
+
+def _read(folder: Path, name: str) -> Iterator[Config]:
+    from traitlets.config.loader import JSONFileConfigLoader, PyFileConfigLoader
+
+    for loader, ending in ((PyFileConfigLoader, "py"), (JSONFileConfigLoader, "json")):
+        file = folder / f"{name}.{ending}"
+        # Not one in a folder that is closed to us: nbgrader cannot read it either.
+        if os.path.exists(file):
+            try:
+                yield loader(file.name, path=str(folder)).load_config()
+            except Exception as error:
+                raise GradeError(f"{file} fails: {type(error).__name__}: {error}") from None
 
 
 def limits_in(config: Config) -> Limits:

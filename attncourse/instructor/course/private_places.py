@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from traitlets.config import Config
 
-from attncourse.instructor.course.configuration import Course, GradeError
+from attncourse.instructor.course.configuration import (
+    Course,
+    configurations_in_jupyters_folders,
+)
 
 Places = tuple[tuple[str, str], ...]
 """What each of them is, and its path."""
 
 _STEPS = ("source", "release", "submitted", "autograded", "feedback")
-_NAME = "nbgrader_config"
 
 
 def private_places(course: Course, config: Config) -> Places:
@@ -33,7 +33,7 @@ def private_places(course: Course, config: Config) -> Places:
         found.append((f"the course's folder {step}", str(folder)))
     if database := _file_of(course.directory.db_url):
         found.append(("the gradebook", str(root / database)))
-    for each in (config, *_configurations()):
+    for each in (config, *configurations_in_jupyters_folders()):
         found += _exchanges(each)
     return tuple(found)
 
@@ -50,23 +50,3 @@ def _file_of(database: str) -> str | None:
 
     url = make_url(database)
     return url.database if url.get_backend_name() == "sqlite" else None
-
-
-def _configurations() -> Iterator[Config]:
-    """Those that nbgrader reads beside the course's own."""
-    from jupyter_core.paths import jupyter_config_path
-    from traitlets.config.loader import JSONFileConfigLoader, PyFileConfigLoader
-
-    for folder in jupyter_config_path():
-        for loader, name in (
-            (PyFileConfigLoader, f"{_NAME}.py"),
-            (JSONFileConfigLoader, f"{_NAME}.json"),
-        ):
-            # Not one in a folder that is closed to us: nbgrader cannot read it either.
-            if os.path.exists(os.path.join(folder, name)):
-                try:
-                    yield loader(name, path=folder).load_config()
-                except Exception as error:
-                    raise GradeError(
-                        f"{Path(folder) / name} fails: {type(error).__name__}: {error}"
-                    ) from None
