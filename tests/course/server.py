@@ -19,6 +19,7 @@ class Server:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
+        self.course = course
         self.token = secrets.token_hex(16)
         self.address = f"http://127.0.0.1:{port}"
         config.mkdir()

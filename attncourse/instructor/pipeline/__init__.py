@@ -4,6 +4,7 @@
 nbgrader's own `Execute` would run the cells, `save_scores` adds to `SaveAutoGrades` what nbgrader
 has no rule for, `feedback` follows no link when the students' pages are written, and `rendering`
 makes HTML of what students wrote: in a process (`rendering_child`) that takes out what could act
-in a browser (`markdown`), and that nothing waits for too long.
+in a browser (`markdown`), and that nothing waits for too long. `formgrader` is an extension of the
+Jupyter server (`jupyter_server.json` says so to it), which serves no more than the page needs.
 Everything before, between and after is nbgrader's.
 """

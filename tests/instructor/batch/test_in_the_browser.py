@@ -64,6 +64,7 @@ class Formgrader:
         self.context = chromium.new_context()
         self.page = self.context.new_page()
         self.address = f"{server.address}/formgrader/submissions/{self._found()[0]}/"
+        self.folder = server.course / "autograded" / student / PS
         self.page.goto(f"{server.address}/formgrader/manage_assignments?token={server.token}")
 
     def open(self):
@@ -72,6 +73,14 @@ class Formgrader:
 
     def _found(self):
         return self.server.grades(self.student, f"{PS}/{NOTEBOOK}.ipynb")
+
+    def asked_for(self, folder, asked_from):
+        """The answer to whoever opens the formgrader for the course in `folder`."""
+        return self.context.request.get(
+            f"{self.server.address}/formgrader",
+            params={"path": str(self.server.course / folder)},
+            headers={} if asked_from is None else {"Sec-Fetch-Site": asked_from},
+        )
 
     def points(self):
         return self._found()[1]["raw_is_enough"]["manual_score"]
@@ -126,3 +135,43 @@ def test_the_session_lives(formgrader):
     assert formgrader.page.url == manage
     formgrader.page.get_by_role("row", name=PS).wait_for(timeout=30_000)
     assert "fetched (" in said
+
+
+def test_a_page_in_the_folder_runs_nothing(formgrader):
+    """Copied by an earlier version, or by the instructor."""
+    (formgrader.folder / "copied.html").write_bytes(PAGE)
+    page = formgrader.open()
+    page.goto(formgrader.address + "copied.html")
+    assert page.title() == "x"
+    page.goto(f"{formgrader.server.address}/formgrader/manage_assignments")
+    assert page.evaluate("localStorage.getItem('mark')") is None
+
+
+def test_no_file_of_another_folder_is_served(formgrader):
+    link = formgrader.folder / "link.db"
+    link.unlink(missing_ok=True)
+    link.symlink_to(formgrader.server.course / "gradebook.db")
+    ask = formgrader.context.request.get
+    assert ask(formgrader.address + "drawing.png").ok
+    assert ask(formgrader.address + link.name).status == 403
+
+
+@pytest.mark.parametrize(
+    ("folder", "asked_from", "reason"),
+    [
+        ("submitted", "same-origin", "is a folder of the course in"),
+        ("..", "same-origin", "is not below"),
+        (".", "cross-site", "from outside JupyterLab"),
+        (".", "none", "from outside JupyterLab"),
+    ],
+)
+def test_no_configuration_but_a_courses_own_is_run(formgrader, folder, asked_from, reason):
+    answer = formgrader.asked_for(folder, asked_from)
+    assert answer.status == 403
+    assert reason in answer.text()
+
+
+@pytest.mark.parametrize("asked_from", ["same-origin", None])
+def test_a_course_is_opened_by_its_folder(formgrader, asked_from):
+    assert formgrader.asked_for(".", asked_from).ok
+    assert formgrader.open().locator("#raw_is_enough").count() == 1
