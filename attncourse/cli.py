@@ -110,7 +110,8 @@ def _grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
             "Grade every submission of a problem set with the referee: students' code in a "
             "sandbox, the verdicts into autograded/ and nbgrader's gradebook. What was graded "
             "before and has not changed is left alone, so a run that was ended goes on where it "
-            "stopped. The summary is printed and goes to grades/PS-summary.csv and .html."
+            "stopped. The summary is printed and goes to grades/PS-summary.csv and .html. The exit "
+            "status is 1 if nothing could be graded, or somebody's work was left out."
         ),
     )
     command.add_argument(
@@ -153,7 +154,8 @@ def _grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
                 from attncourse.instructor.batch.summary import Summary
 
                 course = Course(Path.cwd())
-                summary = Summary(grade_problem_set(course, options.problem_set, backend))
+                batch = grade_problem_set(course, options.problem_set, backend)
+                summary = Summary(batch)
             said = [str(summary)]
             # The files come first: they are there whatever becomes of what is printed.
             try:
@@ -175,7 +177,7 @@ def _grade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
                 file=sys.stderr,
             )
             return 130
-        return 0
+        return 0 if batch.is_complete else 1
 
     command.set_defaults(run=run)
 

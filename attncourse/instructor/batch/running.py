@@ -19,11 +19,13 @@ from attncourse.instructor.batch.settings import BatchSettings
 from attncourse.instructor.batch.writer import Writer, ends_the_batch
 from attncourse.instructor.course.configuration import CONFIG, Course, GradeError
 from attncourse.instructor.course.gradebook import open_gradebook, read_assignment
+from attncourse.instructor.course.moment import has_no_time
 from attncourse.instructor.course.private_places import private_places
 from attncourse.instructor.course.release import problem_set_names
 from attncourse.instructor.course.secret import SecretError
 from attncourse.instructor.course.sharing import advice, share_file, share_folder
 from attncourse.instructor.course.submissions import (
+    HIDDEN,
     LeftOut,
     Submission,
     find,
@@ -62,8 +64,15 @@ class Batch:
     """How many of them in this run; the others were graded before."""
     left_out: list[LeftOut]
     """What lies there and was not graded."""
+    without_time: list[str]
+    """Students with a timestamp that gives no time."""
     points: float
     """The most that the checks give."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everybody who has handed in is graded. A hidden folder is nobody's."""
+        return all(each.kind == HIDDEN for each in self.left_out)
 
 
 def grade_problem_set(course: Course, name: str, backend: Backend) -> Batch:
@@ -114,7 +123,8 @@ def grade_problem_set(course: Course, name: str, backend: Backend) -> Batch:
                 ) from None
             done[submission.student] = record
     ordered = [done[submission.student] for submission in submissions]
-    return Batch(name, ordered, len(waiting), left_out, assignment.points)
+    without_time = [each.student for each in submissions if has_no_time(each.folder)]
+    return Batch(name, ordered, len(waiting), left_out, without_time, assignment.points)
 
 
 def _written(

@@ -15,7 +15,7 @@ from attncourse.instructor.batch.grading import FAILED
 from attncourse.instructor.batch.records import Record, write_safely
 from attncourse.instructor.batch.running import Batch
 from attncourse.instructor.course.sharing import share_folder
-from attncourse.instructor.course.submissions import printable
+from attncourse.instructor.course.submissions import TIMESTAMP, printable
 from attncourse.palette import REPORT_BAR
 
 _BINS = 10
@@ -230,6 +230,8 @@ def _remarks(batch: Batch) -> Iterator[Remark]:
                 if item.needs_a_person and not failed:  # which one remark says of all cells
                     reason = f"{item.cell}: {item.needs_a_person}"
                     yield Remark(record.student, NEEDS_A_PERSON, reason)
+    for student in batch.without_time:
+        yield Remark(student, "no time", f"{TIMESTAMP} gives no time, so the work is not late.")
     for left_out in batch.left_out:
         yield Remark(left_out.name, left_out.kind, left_out.reason)
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from attncourse.instructor.course.moment import moment
+from attncourse.instructor.course.moment import has_no_time, moment
 from attncourse.instructor.course.submissions import TIMESTAMP, timestamp_in
 
 
@@ -19,9 +19,8 @@ def read_timestamps_within_limits(directory: Any) -> None:
 
     def get_existing_timestamp(folder: str) -> datetime | None:
         place = Path(folder)
-        found = moment(timestamp_in(place))
-        if found is None and (place / TIMESTAMP).exists():
+        if has_no_time(place):
             directory.log.warning("%s is not taken for a time", place / TIMESTAMP)
-        return found
+        return moment(timestamp_in(place))
 
     directory.get_existing_timestamp = get_existing_timestamp

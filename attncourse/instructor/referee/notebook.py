@@ -228,7 +228,7 @@ class _Run:
                 raise NoWorker(f"{path} cannot be laid beside the notebook: {answer.get('laid')}")
 
     def _run(self, worker: Worker, source: str) -> Outputs:
-        allowance = Allowance(self._limits.seconds if self._for_free else self._left())
+        allowance = Allowance(self._left())
         try:
             outputs = worker.run(source, allowance)
             self.value = worker.value
@@ -237,7 +237,10 @@ class _Run:
             self._time.used += 0.0 if self._for_free else allowance.used
 
     def _left(self) -> float:
-        left = min(self._time.left, self._end - time.monotonic())
+        """Seconds for the next thing that runs; by the clock, what runs for free ends as well."""
+        left = self._end - time.monotonic()
+        if not self._for_free:
+            left = min(left, self._time.left)
         if left <= 0:
             raise _OutOfTime(f"the notebook has had its {self._limits.total_seconds:g} seconds")
         return min(self._limits.seconds, left)

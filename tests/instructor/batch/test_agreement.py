@@ -327,6 +327,7 @@ def test_where_no_student_may_be_created_only_those_who_are_known_are_graded(cou
     assert batch.sql("SELECT id FROM student") == [("half-right",)]
     assert "not in the gradebook (1)" in done.stdout
     assert "untouched: The gradebook does not know this student" in done.stdout
+    assert done.returncode == told.returncode == 1
     assert "No student with ID 'untouched'" in told.stderr
     batch.run("nbgrader", "db", "student", "add", "untouched")
     batch.grade("--jobs", "1")
@@ -346,6 +347,7 @@ def test_a_folder_that_begins_with_a_dot_is_named_in_both(course, tmp_path):
     course.hand_in(".hidden", HALF_RIGHT)
     (batch, done), (plain, told) = in_both_ways(course, tmp_path)
     assert entered(batch) == entered(plain) == {"half-right", "untouched"}
+    assert done.returncode == told.returncode == 0
     for said in (done.stdout, told.stderr):
         assert ".hidden: nbgrader does not see a folder whose name begins with a dot" in said
 

@@ -16,7 +16,7 @@ def summary_of(*students, reason="There is none."):
     problem = Problem("wrong name", reason)
     book = NotebookRecord("book", problem, "", {"a": Score(-1.0, False, False)}, {}, (), ())
     records = [Record(student, "key", None, True, (book,)) for student in students]
-    return Summary(Batch("ps1", records, len(records), [], 3.0))
+    return Summary(Batch("ps1", records, len(records), [], [], 3.0))
 
 
 def files(summary, folder):

@@ -12,6 +12,7 @@ from nbgrader import api
 
 from attncourse.instructor.batch.grading import FAILED, GradedNotebook, not_graded
 from attncourse.instructor.batch.running import grade_problem_set
+from attncourse.instructor.batch.summary import Summary
 from attncourse.instructor.batch.writer import Writer, _timestamp
 from attncourse.instructor.course.configuration import Course, GradeError
 from attncourse.instructor.course.submissions import Problem, read
@@ -210,6 +211,17 @@ def test_a_group_that_shares_the_course_can_write_in_its_folders(ada, shared):
 )
 def test_a_timestamp_that_is_none_says_nothing(text):
     assert _timestamp(text) == {}
+
+
+def test_who_is_in_time_for_want_of_a_time_is_named_in_the_summary(ada):
+    for student, text in (("zoe", "yesterday"), ("bea", "2030-01-02 10:00:00 UTC")):
+        ada.place(student).write_bytes(b"x")
+        ada.place(student).with_name("timestamp.txt").write_text(text)
+    _, batch = graded(ada)
+    told = {
+        (each.student, each.reason) for each in Summary(batch).remarks if each.kind == "no time"
+    }
+    assert told == {("zoe", "timestamp.txt gives no time, so the work is not late.")}
 
 
 def test_records_that_cannot_be_kept_are_said_at_once(ada):

@@ -115,3 +115,16 @@ def test_a_folder_that_begins_with_a_dot_is_named_unless_it_is_left_out_or_asked
     assert students(course, student_id_exclude=".bob")[1] == [(".ada", "hidden")]
     assert students(course, student_id="ada") == (["ada"], [])
     assert students(course, student_id=".a*") == ([".ada"], [])
+
+
+@pytest.mark.parametrize("link", ["the folder", "the student's folder"])
+def test_no_link_is_followed_to_a_time(course, link):
+    (place(course) / "timestamp.txt").write_text("2030-01-02")
+    assert read(Submission("ada", place(course)), []).timestamp == "2030-01-02"
+    other = course.root / "submitted" / "eve"
+    if link == "the folder":
+        other.mkdir()
+        (other / PS).symlink_to(place(course))
+    else:
+        other.symlink_to(place(course).parent)
+    assert read(Submission("eve", other / PS), []).timestamp is None

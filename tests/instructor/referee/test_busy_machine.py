@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from instructor.referee.test_confinement import said, tried
@@ -20,7 +21,7 @@ from attncourse.checking.calling import Failed, Returned
 from attncourse.instructor.course.scoring import scores_in
 from attncourse.instructor.limits import Limits
 from attncourse.instructor.referee import family as families
-from attncourse.instructor.referee import memory
+from attncourse.instructor.referee import memory, notebook
 from attncourse.instructor.referee.allowance import Allowance, Patience
 from attncourse.instructor.referee.family import Process, family
 from attncourse.instructor.referee.own_time import OwnTime
@@ -245,6 +246,57 @@ def test_so_it_is_where_the_function_is_called(nursery: Nursery) -> None:
     assert found.needs_a_person
     assert "killed from outside" in (record(book).items[0].needs_a_person or "")
     assert "5" in told(book.cells[-1])
+
+
+class Machine:
+    """Workers on a machine whose clock they alone move, and which ends the first few of them.
+
+    A cell says how many seconds it takes, and whether it is one that the machine ends.
+    """
+
+    sandboxed = True
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, kills: int) -> None:
+        self.now, self.kills, self.lost = 0.0, kills, False
+        self.value = None
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+
+    def start(self) -> Machine:
+        self.lost = False
+        return self
+
+    def run(self, source: str, allowance: Allowance) -> list[dict[str, Any]]:
+        kind, seconds = source.split()
+        took = min(float(seconds), allowance.left)
+        self.now += took
+        allowance.used += took
+        if kind == "killed" and self.kills:
+            self.kills -= 1
+            self.lost = True
+            raise WorkerKilled("killed from outside")
+        if took < float(seconds):
+            self.lost = True
+            raise WorkerLost("it took too long")
+        return []
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_the_machine_ends_and_brings_back_takes_none_of_the_notebooks_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine(monkeypatch, kills=2)
+    book = refereed(machine, "takes 4", "killed 3", "takes 2", "takes 2", total_seconds=10)
+    assert ["Stopped" in told(cell) for cell in book.cells] == [False, False, False, True]
+
+
+def test_by_the_clock_what_is_run_again_ends_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notebook, "CLOCK_MULTIPLE", 2)
+    machine = Machine(monkeypatch, kills=2)
+    book = refereed(machine, "takes 4", "takes 4", "killed 1", total_seconds=10)
+    assert machine.now == 20
+    assert "the notebook has had its 10 seconds" in told(book.cells[2])
 
 
 def test_after_three_workers_a_person_has_to_look_at_what_the_cell_was_for(
