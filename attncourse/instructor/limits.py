@@ -60,6 +60,8 @@ DEFAULT_LIMITS = Limits()
 CLOCK_MULTIPLE = 10
 """How often the seconds above may pass by the clock. They are the worker's own: those in which it
 waited for a busy machine do not count, up to this."""
+MOST_KILLED = 2
+"""Workers that the machine may end before a person has to look."""
 
 # Of a worker, beside those above.
 FILE_BYTES = 64 * _MIB  # of one file
@@ -74,6 +76,7 @@ MAX_NOTEBOOK_VALUES = 1_000_000  # in its JSON; each may take up 250 bytes once 
 MAX_NESTING = 100  # of lists in lists in JSON; Python reads up to a thousand
 MAX_OLD_NOTEBOOK_BYTES = 4 * _MIB  # before format 4; to convert it takes a hundred times as much
 MAX_OLD_NOTEBOOK_VALUES = 100_000  # and this many seconds for a million
+MAX_LONGER = 1000  # characters beyond twice the text that was set; what is longer is not compared
 MAX_TIMESTAMP_BYTES = 1000
 MAX_FILES_BESIDE = 1000  # that are copied with the notebooks, and
 MAX_BYTES_BESIDE = 256 * _MIB  # of all of them
@@ -101,12 +104,14 @@ MAX_RESULT_ENTRIES = 16  # of a tuple
 MAX_RESULT_TEXT = 1000  # characters of a string
 MAX_CALL_OUTPUT = 4000  # characters that are printed
 MAX_CALL_MESSAGE, MAX_CALL_CODE, MAX_CALL_NAME = 1000, 400, 200  # characters, of an error
+MAX_TYPE_NAME = 200  # characters, of what is no tensor and no plain data
 
 # Of a page that nbgrader shows: JupyterLab waits for it. What is beyond is shown as it was written.
 CONVERTING_SECONDS = 2  # of the processor, for the text of a cell to become HTML
 PAGE_SECONDS = 10.0  # by the clock, for all of them
 CONVERTING_MEMORY = 2 * _GIB  # bytes of the process that does it
-MAX_SHOWN = 200_000  # characters of a cell that are shown, of its source or of an output
+MAX_SHOWN = 200_000  # characters of a cell that are shown, of its source or of an output, and
+MAX_SHOWN_WITHOUT_ROOM = 1000  # of one for which the page has no room
 MAX_PAGE_CHARACTERS = 64 * _MIB  # of HTML, with the pictures in it
 MAX_PAGE_MARKS = 60_000  # tags; nbconvert goes through all of them once more
 

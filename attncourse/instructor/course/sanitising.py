@@ -236,7 +236,7 @@ def _has_changed(cell: dict[str, Any], wanted: SourceCell) -> bool:
     # An instructor's own copy has the mark scheme in it.
     known, source = (wanted.released, wanted.source), _source(cell)
     # No program adds so much, and it may be millions of lines.
-    longer = len(source.strip()) > 2 * max(map(len, known)) + 1000
+    longer = len(source.strip()) > 2 * max(map(len, known)) + limits.MAX_LONGER
     return wanted.locked and (longer or _to_compare(source) not in map(_to_compare, known))
 
 

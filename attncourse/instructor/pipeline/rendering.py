@@ -34,7 +34,6 @@ from attncourse.instructor.referee.worker_outputs import in_control
 
 _START_SECONDS = 60.0  # that the child has to load what it needs, on a slow disk
 _NAME = "attncourse_page"  # of what is kept of a page, where a page keeps such things
-_FEW = 1000  # characters of a text for which a page has no room
 _PACKAGES = str(Path(__file__).resolve().parents[3])
 _PROGRAM = (
     # At the end, so that nothing beside the package stands before what Python comes with.
@@ -100,7 +99,7 @@ def highlight_code(context: Any, source: str, metadata: Mapping[str, Any] | None
 def ansi2html(context: Any, text: str) -> str:
     """nbconvert's filter of that name: what a cell has shown, in its colours."""
     plain, found = in_control(text, limits.MAX_CONTROLS)
-    shown = [_written(text), _written(text, _FEW)]
+    shown = [_written(text), _written(text, limits.MAX_SHOWN_WITHOUT_ROOM)]
     if len(text) <= limits.MAX_SHOWN and found <= limits.MAX_CONTROLS:
         shown.insert(0, coloured(plain))  # type: ignore[no-untyped-call]
     return _page(context).fitting(*shown)
@@ -149,7 +148,10 @@ def _marks(html: str) -> int:
 
 
 def _plain(source: str) -> list[str]:
-    return [f"<pre>{_written(source, most)}</pre>" for most in (limits.MAX_SHOWN, _FEW)]
+    return [
+        f"<pre>{_written(source, most)}</pre>"
+        for most in (limits.MAX_SHOWN, limits.MAX_SHOWN_WITHOUT_ROOM)
+    ]
 
 
 def _written(source: str, most: int = limits.MAX_SHOWN) -> str:

@@ -17,7 +17,7 @@ from nbformat.v4 import new_markdown_cell
 
 from attncourse.checking.engine import check_caller
 from attncourse.checking.verdict import Verdict
-from attncourse.instructor.limits import CLOCK_MULTIPLE, Limits
+from attncourse.instructor.limits import CLOCK_MULTIPLE, MOST_KILLED, Limits
 from attncourse.instructor.notes import (
     Outputs,
     display_with_notes,
@@ -34,7 +34,6 @@ from attncourse.instructor.referee.workers import Worker, WorkerKilled, WorkerLo
 from attncourse.problem_sets import ITEMS
 
 _T = TypeVar("_T")
-_MOST_KILLED = 2  # workers that the machine may end before a person has to look
 
 
 class NoWorker(Exception):
@@ -180,7 +179,7 @@ class _Run:
 
         What was lost costs the notebook nothing of its time, nor does what brings it back.
         """
-        for _ in range(_MOST_KILLED):
+        for _ in range(MOST_KILLED):
             used = self._time.used
             try:
                 return act()

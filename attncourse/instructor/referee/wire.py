@@ -179,7 +179,7 @@ class _Reader:
             return self._tensor(node["tensor"], node["shape"], node["order"])
         ((kind, content),) = node.items()
         if kind == "foreign":
-            return Foreign(_text(content)[:200] or "object")
+            return Foreign(_text(content)[: limits.MAX_TYPE_NAME] or "object")
         if kind == "map" and isinstance(content, list):
             return {_text(key): self._decoded(each, depth + 1) for key, each in content}
         if kind in ("list", "tuple") and isinstance(content, list):

@@ -293,7 +293,7 @@ def main(end: socket.socket) -> None:
         try:
             channel.send(answer | number)
         except Exception as error:  # too large, or of a kind that torch does not give the bytes of
-            channel.send({"unsent": str(error)[:200]} | number)
+            channel.send({"unsent": str(error)[: limits.MAX_CALL_MESSAGE]} | number)
 
 
 def _close_what_is_inherited(kept: int) -> None:

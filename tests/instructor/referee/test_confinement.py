@@ -48,6 +48,10 @@ def tried(worker: Worker, expression: str) -> str:
     )
 
 
+def test_the_system_that_runs_out_of_memory_ends_a_worker_first(worker: Worker) -> None:
+    assert said(worker, "print(open('/proc/self/oom_score_adj').read())") == "1000"
+
+
 def called(worker: Worker, call: str) -> str:
     """What a system call answers, by way of the C library."""
     return said(
