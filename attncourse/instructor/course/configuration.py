@@ -73,7 +73,8 @@ def _read(folder: Path, name: str) -> Iterator[Config]:
         # Not one in a folder that is closed to us: nbgrader cannot read it either.
         if os.path.exists(file):
             try:
-                yield loader(file.name, path=str(folder)).load_config()
+                # The whole path: in one to be looked in, traitlets takes `$NAME` for a variable.
+                yield loader(str(file.absolute()), path=str(folder)).load_config()
             except Exception as error:
                 raise GradeError(f"{file} fails: {type(error).__name__}: {error}") from None
 

@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from attncourse.instructor.course.configuration import GradeError, read_configuration
 from attncourse.instructor.course.release import ReleaseError, problem_set_names
 from attncourse.instructor.course.telling import LEFT_BEHIND, is_left_behind, tells
 
@@ -147,8 +148,12 @@ def _contents(root: Path, settings: dict[str, Any], name: str, wheel: Path) -> d
         for path in released.rglob("*")
         if path.is_file() and not is_left_behind(path.relative_to(released))
     }
+    try:
+        config = read_configuration(root)
+    except GradeError as error:
+        raise ReleaseError(str(error)) from None
     for file, content in contents.items():
-        if tells(file, content):
+        if tells(file, content, config):
             raise ReleaseError(
                 f"exercises/{name}/{file} looks like a solution or a mark scheme, by its name or "
                 f"by what is in it, so there is no archive of {name}; take the file out of "

@@ -32,7 +32,7 @@ def own_files(course: Course, problem_set: str) -> tuple[OwnFile, ...]:
                 "in nbgrader_config.py"
             )
         content = path.read_bytes()
-        if tells(name, content):
+        if tells(name, content, course.config):
             raise GradeError(
                 f"{path} looks like a solution or a mark scheme, by its name or by what is in it, "
                 "and students' code is shown what lies beside the notebook. Take it out of that "

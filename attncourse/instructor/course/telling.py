@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatch
-from functools import cache
 from pathlib import PurePath
+
+from traitlets.config import Config
 
 LEFT_BEHIND = (".*", "*~", "#*#", "*.bak", "*.orig", "*.swp", "*.tmp", "__pycache__")
 """What editors and systems leave beside a file: often a copy of it, so of the solution."""
@@ -19,13 +20,16 @@ def is_left_behind(path: PurePath) -> bool:
     return any(fnmatch(part, pattern) for part in path.parts for pattern in LEFT_BEHIND)
 
 
-def tells(path: str, content: bytes) -> bool:
-    """Whether a file looks like a solution or a mark scheme, by its name or what is in it."""
-    return bool(_NAME.search(path)) or any(words in content for words in _words())
+def tells(path: str, content: bytes, config: Config) -> bool:
+    """Whether a file looks like a solution or a mark scheme, by its name or what is in it.
+
+    Args:
+        config: nbgrader's, in which a course may have chosen the words that mark the two.
+    """
+    return bool(_NAME.search(path)) or any(words in content for words in _words(config))
 
 
-@cache
-def _words() -> tuple[bytes, ...]:
+def _words(config: Config) -> tuple[bytes, ...]:
     # Not above: a page that shows a student's text has no need of nbgrader.
     from nbgrader.preprocessors import (  # type: ignore[import-untyped]
         ClearHiddenTests,
@@ -33,11 +37,9 @@ def _words() -> tuple[bytes, ...]:
         ClearSolutions,
     )
 
-    return tuple(
-        mark.default_value.encode()
-        for mark in (
-            ClearSolutions.begin_solution_delimeter,
-            ClearMarkScheme.begin_mark_scheme_delimeter,
-            ClearHiddenTests.begin_test_delimeter,
-        )
+    words = (
+        ClearSolutions(config=config).begin_solution_delimeter,
+        ClearMarkScheme(config=config).begin_mark_scheme_delimeter,
+        ClearHiddenTests(config=config).begin_test_delimeter,
     )
+    return tuple(each.encode() for each in words)

@@ -33,6 +33,12 @@ def test_the_course_is_where_the_configuration_says(tmp_path):
     assert course(tmp_path).root == tmp_path
 
 
+def test_a_folder_may_have_any_name(tmp_path):
+    folder = tmp_path / "$HOME ~ [x]"
+    folder.mkdir()
+    assert course(folder, "c.Referee.seconds = 5").limits.seconds == 5
+
+
 @pytest.fixture
 def account(tmp_path, monkeypatch):
     """The folder in which an account's own configuration lies, and one that goes before it."""

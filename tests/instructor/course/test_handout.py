@@ -13,6 +13,7 @@ import pytest
 from copies import copy_parts
 
 from attncourse.instructor.course import handout
+from attncourse.instructor.course.configuration import CONFIG
 from attncourse.instructor.course.handout import hand_out
 from attncourse.instructor.course.release import ReleaseError, problem_set_names
 
@@ -26,7 +27,7 @@ PINS = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 def clone(folder, of=ROOT):
     """What the archives are made of, and what must not come into them."""
     folders = ("attncourse", "exercises", "solutions")
-    files = ("pyproject.toml", "constraints.txt", "README.md", "LICENSE", ".gitignore")
+    files = ("pyproject.toml", "constraints.txt", "README.md", "LICENSE", ".gitignore", CONFIG)
     return copy_parts(folder, *folders, *files, of=of)
 
 

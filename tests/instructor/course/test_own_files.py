@@ -62,6 +62,15 @@ def test_what_looks_like_a_solution_is_refused_by_name_before_anything_is_graded
     assert "Take it out" in str(error.value)
 
 
+def test_so_is_what_bears_the_marks_that_a_course_has_chosen(beside):
+    (beside / "one-copy.txt").write_text(">>> OURS\nx = 1")
+    assert found(beside)
+    with (beside.parents[1] / "nbgrader_config.py").open("a") as config:
+        config.write("c.ClearSolutions.begin_solution_delimeter = '>>> OURS'\n")
+    with pytest.raises(GradeError, match="looks like a solution"):
+        found(beside)
+
+
 def test_a_file_that_nbgrader_would_not_copy_is_refused_and_not_left_out(beside):
     with (beside.parents[1] / "nbgrader_config.py").open("a") as config:
         config.write("c.CourseDirectory.max_file_size = 1\n")
