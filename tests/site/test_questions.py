@@ -151,7 +151,7 @@ def test_all_answers_are_printed(tmp_path, open_page, directive):
     question = f"```{{{directive}}} Which?\n{right}One\n: First.\n\nTwo\n: Second.\n```\n"
     assert build(tmp_path, f"# Page\n\n{question}").returncode == 0
     page = open_page(tmp_path / "out" / "index.html")
-    page.add_style_tag(path=ROOT / "book" / "_static" / "attn.css")
+    page.add_style_tag(path=ROOT / "book" / "_static" / "questions.css")
     answer = page.locator("details p", has_text="Second.")
     assert not answer.is_visible()
     page.emulate_media(media="print")
