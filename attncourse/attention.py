@@ -426,13 +426,15 @@ class SelfAttention(_MultiHead):
     def from_torch(cls, multihead_attention: nn.MultiheadAttention) -> SelfAttention:
         """The same layer as ``multihead_attention`` used on one sequence, weights copied.
 
-        For every ``x``, and every mask that leaves each token something to attend to, the output
-        equals ``multihead_attention(x, x, x)[0]``. To a token that has nothing left torch gives
-        NaN weights, or none in some of its faster paths, and this class always gives none. Note
-        that torch's boolean ``attn_mask`` means the opposite of ours, True = may *not* attend.
+        For every ``x`` of shape ``[T, d_model]`` or ``[B, T, d_model]``, and every mask that leaves
+        each token something to attend to, the output equals ``multihead_attention(x, x, x)[0]``
+        with ``batch_first=True``; without, torch takes and returns ``[T, B, d_model]``. To a token
+        that has nothing left torch gives NaN weights, or none in some of its faster paths, and
+        this class always gives none. Note that torch's boolean ``attn_mask`` means the opposite of
+        ours, True = may *not* attend.
 
         Args:
-            multihead_attention: batch_first or not makes no difference to the weights.
+            multihead_attention: its weights mean the same with ``batch_first`` and without.
 
         Raises:
             TypeError: not an ``nn.MultiheadAttention``, or a subclass that computes otherwise.

@@ -16,9 +16,10 @@ which broadcast:
 ``M``          ``[..., d_model, d_model]``: row i belongs to feature i of the query's token
 =============  =======================================================================
 
-A statistic is a tensor of the leading dimensions alone. It depends on neither the size of the
-weights nor biases, is 0 for a matrix of zeros unless it says otherwise, is computed one head at a
-time in at least float32, never forms M, and carries no gradient.
+A statistic is a tensor of the leading dimensions alone; :func:`principal_angles` has one more. It
+depends on neither the size of the weights nor biases, is 0 for a matrix of zeros unless it says
+otherwise, is computed one head at a time in at least float32, never forms M where M is the larger,
+and carries no gradient.
 
 Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits". The proofs stand
 in the chapter "query-and-key" of the book.
@@ -149,7 +150,7 @@ def symmetry(W_q: Tensor, W_k: Tensor) -> Tensor:
 
     It is the energy of the symmetric part of M minus that of the antisymmetric part, as a share
     of the whole. It says nothing about the sign of the form: ``M = -Wᵀ W`` has symmetry 1 too.
-    Gaussian weights give 1/d_model on average, with a standard deviation of √2/d_model.
+    Gaussian weights give 1/d_model on average, with a standard deviation of about √2/d_model.
 
     Args:
         W_q, W_k: ``[..., d_k, d_model]``. To sum a layer's heads, stack their rows:
@@ -174,8 +175,9 @@ def balanced_cosine(W_q: Tensor, W_k: Tensor) -> Tensor:
     """``tr M / ‖M‖_*``: the cosine of W_q and W_k in the balanced gauge, in [-1, 1].
 
     It is 1 if and only if M is symmetric, positive semi-definite and not zero: if and only if one
-    shared matrix would give the same scores. Where the cosine of W_q and W_k element by element is
-    positive, it is at least that large, in whatever gauge; for an M of zeros it is 0.
+    shared matrix would give the same scores, whatever the tokens. Where the cosine of W_q and W_k
+    element by element is positive, it is at least that large, in whatever gauge; for an M of zeros
+    it is 0.
 
     Arguments and errors as in :func:`symmetry`.
     """
