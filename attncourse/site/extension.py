@@ -42,6 +42,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         "attncourse.site.glued",
         "attncourse.site.questions",
         "attncourse.site.roles",
+        "attncourse.site.search",
         "attncourse.site.terms",
         "attncourse.site.typography",
     ):
