@@ -42,6 +42,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
         "attncourse.site.glued",
         "attncourse.site.questions",
         "attncourse.site.roles",
+        "attncourse.site.search",
+        "attncourse.site.terms",
         "attncourse.site.typography",
     ):
         app.setup_extension(part)

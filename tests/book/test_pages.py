@@ -4,7 +4,7 @@ import re
 from copy import copy
 from functools import cache
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from browsing import in_both_schemes
@@ -13,6 +13,8 @@ from conftest import ROOT
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 from attncourse.palette import DARK, LIGHT
+from attncourse.site.glossary import plural
+from attncourse.site.terms import occurrence_of
 
 CHAPTERS = [f"{name}.html" for name in parse_toc_yaml(ROOT / "_toc.yml")]
 PAGES = [*CHAPTERS, "search.html", "genindex.html"]
@@ -220,12 +222,49 @@ def test_on_a_narrow_screen_chapters_sections_and_search_are_a_button_away(open_
 
 
 @pytest.mark.browser
-def test_search_finds_a_chapter(open_page):
+def test_the_search_box_leads_to_what_is_found(open_page):
     page = open_page("book/index.html")
     page.get_by_role("button", name="Search").click()
-    page.get_by_role("searchbox").fill("softmax")
+    page.get_by_role("searchbox").fill("1x1 convolution")
     page.keyboard.press("Enter")
-    page.wait_for_selector('#search-results a[href*="attention.html"]')
+    page.locator("#search-results a").first.click()
+    page.wait_for_url("**/" + FOUND_FIRST["1x1 convolution"])
+
+
+# What a reader types, and what should come first.
+FOUND_FIRST = {
+    "1x1 convolution": "book/glossary.html#term-11-convolution",
+    "1×1": "book/glossary.html#term-11-convolution",
+    "Q K V": "book/index.html",
+    "W_Q": "book/notation.html",
+    "W_q": "book/notation.html",
+    "self-attention length": "book/answers.html#what-is-self-attention-and-which-lengths-must-agree",
+    "d_k": "book/attention.html#what-d-k-is-for",
+    "softmax": "book/glossary.html#term-softmax",
+    "K = V": "book/value.html#what-k-v-cannot-carry",
+}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("words", FOUND_FIRST)
+def test_the_search_finds_first_what_a_reader_wants_also_from_a_file(open_page, site, words):
+    page = open_page(site / "search.html", query=f"?q={quote(words)}")
+    first = page.locator("#search-results > li > a").first
+    assert first.get_attribute("href").removeprefix("./") == FOUND_FIRST[words]
+    assert page.locator("#search-results > li > p").count() > 0
+    shown = page.locator("#search-results").inner_text()
+    assert not re.search(r"\\[a-z(\[]|\$", shown), shown
+
+
+@pytest.mark.browser
+@in_both_schemes
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("words", ["d_model", "no such word", "zzzz"])
+def test_axe_finds_no_violation_in_what_the_search_shows(open_page, scheme, width, words):
+    page = open_page(f"search.html?q={quote(words)}", scheme, width)
+    settle(page)
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.browser
@@ -258,6 +297,115 @@ def test_links_lead_somewhere(site, where):
         elif parts.fragment and not parsed(target.resolve()).find(id=unquote(parts.fragment)):
             broken.append(f"{address} is not a place in that page")
     assert not broken, "\n".join(broken)
+
+
+def glossary():
+    """The entries of the glossary, as its source has them: (name, forms, whether by hand)."""
+    source = (ROOT / "book/glossary.md").read_text(encoding="utf-8")
+    for block in re.findall(r"^```\{glossary\}\n(.*?)^```", source, re.DOTALL | re.MULTILINE):
+        for entry in re.split(r"\n\n(?=\S)", block):
+            name = entry.splitlines()[0]
+            also = re.search(r"^ +:also: (.*)", entry, re.MULTILINE)
+            forms = [*re.split(r" \(|\)$", name), *(also[1].split(", ") if also else [])]
+            forms = [form for form in forms if form]
+            yield name, [*forms, *map(plural, forms)], ":linked: by hand" in entry
+
+
+def prose(page):
+    """The running prose of a page, and in it each link to the glossary: (where it begins, address)."""
+    text, links = "", []
+
+    def read(element):
+        nonlocal text
+        for child in element.children:
+            if isinstance(child, str):
+                text += child
+            elif "attn-term" in child.get("class", []):
+                links.append((len(text), child["href"]))
+                read(child)
+            elif child.name in ("a", "code") or {"math", "attn-glued"} & set(
+                child.get("class", [])
+            ):
+                text += "\0"
+            else:
+                read(child)
+
+    for paragraph in page.select("article p"):
+        if not paragraph.find_parent(class_=["attn-question", "attn-term-card", "cell"]):
+            read(paragraph)
+            text += "\0"
+    return text, links
+
+
+LINKED = [
+    where for where in CHAPTERS if not re.search(r"notation|glossary|api|guide|bibliography", where)
+]
+# Words with other senses, where a chapter has one of these and not the one of the glossary.
+OTHER_SENSES = {
+    "book/similarity.html": {"value", "cycle"},
+    "book/value.html": {"cycle", "wish"},
+}
+
+
+def first_uses(text, entries):
+    """Where each entry is first used: {name: position}."""
+    name_of = {form.lower(): name for name, forms, _ in entries for form in forms}
+    found = {}
+    for use in occurrence_of(name_of).finditer(text):
+        form = " ".join(use[0].lower().replace("’", "'").split())
+        found.setdefault(name_of[form], use.start())
+    return found
+
+
+@pytest.mark.parametrize("where", LINKED)
+def test_each_word_of_the_glossary_is_linked_once_in_a_chapter_at_its_first_use(site, where):
+    page = parsed(site / where)
+    text, links = prose(page)
+    assert len(links) == len(page.select("a.attn-term")), "a link stands outside of running prose"
+    linked = {address.partition("#")[2]: start for start, address in links}
+    assert len(linked) == len(links), "a word is linked twice"
+    anchors = {
+        " ".join(term.get_text().removesuffix("#").replace("’", "'").split()): term["id"]
+        for term in parsed(site / "book/glossary.html").select("dl.glossary > dt")
+    }
+    entries = list(glossary())
+    automatic = [entry for entry in entries if not entry[2]]
+    wanted = {anchors[name]: start for name, start in first_uses(text, automatic).items()}
+    by_hand = {anchors[name] for name, _, hand in entries if hand}
+    assert {a: start for a, start in linked.items() if a not in by_hand} == wanted
+
+    used = {
+        name
+        for entry in entries
+        if entry[2]
+        for name in first_uses(text, [entry])
+        if name not in OTHER_SENSES.get(where, ())
+    }
+    unmarked = {name for name in used if anchors[name] not in linked}
+    assert not unmarked, (
+        f"{where} uses {sorted(unmarked)} and marks none: write {{term}}`word` (or {{q}}, {{k}}, {{v}})"
+        " where it is first meant as in the glossary, or say in OTHER_SENSES that it never is"
+    )
+
+
+@pytest.mark.parametrize("where", LINKED)
+def test_a_card_shows_words_and_no_tex(site, where):
+    for card in parsed(site / where).select(".attn-term-card"):
+        assert not re.search(r"[\\$_^{}]", card.text), card.text
+        assert card.p.text.rstrip()[-1] in ".?!"
+
+
+@pytest.mark.browser
+@in_both_schemes
+@pytest.mark.parametrize("width", [1440, 390])
+def test_axe_finds_no_violation_in_an_open_card(open_page, scheme, width):
+    page = open_page("book/query-and-key.html", scheme, width)
+    settle(page)
+    page.locator("a.attn-term").first.focus()
+    page.keyboard.press("Tab")
+    assert page.locator(".attn-term-card:visible").count() == 1
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @every_page
