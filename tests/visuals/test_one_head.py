@@ -395,26 +395,35 @@ def test_on_a_narrow_screen_things_flow_from_top_to_bottom(show: Callable) -> No
 @pytest.mark.browser
 def test_values_move_along_the_wires_unless_the_reader_wants_no_motion(show: Callable) -> None:
     page = show(make(step=4))
-    page.get_by_role("button", name="Next").click()
-    dots = ".wires circle.value"
-    expect(page.locator(dots)).to_have_count(len(TOKENS))
-    goal = place(page, ".vector.average")[0]
-    # In the middle of the way: neither at the values, where they begin, nor at the average.
-    page.evaluate(
-        "document.getAnimations().forEach(each => { each.pause(); each.currentTime = 450; })"
-    )
-    halfway = (place(page, dots) - goal).norm(dim=1)
-    page.evaluate("document.getAnimations().forEach(each => { each.currentTime = 890; })")
-    near = (place(page, dots) - goal).norm(dim=1)
+    beads = ".wires circle.value"
+
+    def click_and_hold(selector: str) -> None:
+        """Click, and stop all motion at once: a slow machine sees of it as much as a fast one."""
+        page.locator(selector).evaluate(
+            "e => { e.click(); document.getAnimations().forEach(each => each.pause()); }"
+        )
+
+    def distances(milliseconds: int) -> Tensor:
+        """How far the beads are from the average at that time."""
+        page.evaluate(
+            "at => document.getAnimations().forEach(each => { each.currentTime = at; })",
+            milliseconds,
+        )
+        return (place(page, beads) - place(page, ".vector.average")).norm(dim=1)
+
+    click_and_hold(".next")
+    assert page.locator(beads).count() == len(TOKENS)
+    halfway, near = distances(450), distances(890)
     assert (near < halfway).all()
     assert (near < 30).all()
-    areas = page.locator(dots).evaluate_all("all => all.map(e => e.r.baseVal.value ** 2)")
+    areas = page.locator(beads).evaluate_all("all => all.map(e => e.r.baseVal.value ** 2)")
     assert np.argmax(areas) == TOKENS.index("Rex")
-    page.evaluate("document.getAnimations().forEach(each => each.finish())")
+    finish = "document.getAnimations().forEach(each => each.finish())"
+    page.evaluate(finish)
     expect(page.locator(".wires circle")).to_have_count(0)
-
-    page.locator(".word", has_text="fed").click()  # who asks anew, sees it anew
-    expect(page.locator(dots)).to_have_count(len(TOKENS))
+    click_and_hold("input[name=asks][value='1']")
+    assert page.locator(beads).count() == len(TOKENS)  # who asks anew, sees it anew
+    page.evaluate(finish)
 
     page.emulate_media(reduced_motion="reduce")
     try:
