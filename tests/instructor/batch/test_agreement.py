@@ -12,8 +12,23 @@ from instructor.batch.course_of_a_class import (
     broken_submissions,
     class_of_two,
 )
+from instructor.corpus import ENTRIES
+from instructor.corpus.shown import acting, active_files, page_of
 
 ESSAY = "raw_is_enough"
+# One of each kind that the files, the grading and the looking at it could treat in two ways.
+HOSTILE = {
+    *("tracebacks in colour", "photographs in a written answer", "a drawing beside the notebook"),
+    *("a table of answers", "finite numbers that overflow", "errors that nobody prints"),
+    *("reads the exchange", "links beside the notebook", "killed as if from outside"),
+    *("one element that expand has made", "a tensor of many rows and no columns"),
+    *("many outputs in twenty cells", "a colour for every letter", "tags that are never closed"),
+    *("lists in lists, 101 deep", "a file of 64 MB and a byte"),
+    *("an old notebook of 4 MB", "an old notebook of 100,000 values"),
+    *("a picture that is missing", "pictures that are none", "a time that is none"),
+    *("a script in a written answer", "links without a host", "pictures that are fetched"),
+    *("a raw cell in the place of a field", "links in formulas", "files that a browser runs"),
+}
 
 
 def at(notebook, name):
@@ -59,20 +74,31 @@ def odd_submissions(course):
     }
 
 
+def hostile_submissions(course):
+    """Those of the corpus, by student. They have some of the cells of the notebook."""
+    exchange = course.folder / "exchange" / "course" / "inbound" / "other+ps1"
+    ENTRIES[0].hand_in(exchange, course.folder)  # right answers, for those who look there
+    entries = {f"hostile-{n}": entry for n, entry in enumerate(ENTRIES) if entry.name in HOSTILE}
+    for student, entry in entries.items():
+        entry.hand_in(course.place(student).parent, course.folder)
+    return entries
+
+
 @pytest.fixture(scope="module")
 def both(generated_course, tmp_path_factory):
     """A course graded in both ways, and what was told of whom. To be looked at, not changed."""
     folder = tmp_path_factory.mktemp("both")
     course = class_of_two(generated_course, folder / "course")
     kinds, mended = broken_submissions(course), odd_submissions(course)
+    hostile = hostile_submissions(course)
     other = course.copied(folder / "other")
     done = other.run("nbgrader", "autograde", PS)
     course.grade()
-    return course, other, kinds, mended, done.stderr
+    return course, other, kinds, mended, hostile, done.stderr
 
 
 def test_both_ways_leave_the_same_gradebook_and_tell_the_same(both):
-    batch, plain, kinds, mended, log = both
+    batch, plain, kinds, mended, _, log = both
     assert batch.gradebook() == plain.gradebook()
     for course in (batch, plain):
         graded = {(who, name): rest for who, name, *rest in course.gradebook()["grades"]}
@@ -96,14 +122,26 @@ def test_both_ways_leave_the_same_gradebook_and_tell_the_same(both):
 
 
 def test_the_summary_tells_what_was_mended_and_does_not_count_it_as_a_failure(both):
-    batch, _, kinds, mended, _ = both
+    batch, _, kinds, mended, *_ = both
     found = {row["student"]: row for row in batch.summary()}
-    for student in found:
+    for student in (*kinds, *mended, "half-right", "untouched"):
         assert bool(found[student]["mended"]) == (student in mended)
         assert bool(found[student]["failures"]) == (student in kinds or student == "nameless")
     for student, told in mended.items():
         assert told in found[student]["mended"]
     assert found["half-right"]["score"] == found["edited"]["score"] == found["doubled"]["score"]
+
+
+@pytest.mark.parametrize("way", [0, 1], ids=["attncourse grade", "nbgrader autograde"])
+def test_the_hostile_get_what_they_deserve_in_both_and_nothing_of_it_acts(both, way):
+    course, hostile = both[way], both[4]
+    for student, entry in hostile.items():
+        scores = course.scores(student)
+        assert {name: scores[f"{name}_check"] for name in entry.deserves} == entry.deserves
+        notebook = course.folder / "autograded" / student / PS / f"{NOTEBOOK}.ipynb"
+        if entry.is_looked_at:
+            assert acting(page_of(notebook), notebook.parent) == [], entry.name
+            assert active_files(notebook.parent) == []
 
 
 def in_both_ways(course, tmp_path, *, check=True):

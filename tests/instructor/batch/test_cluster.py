@@ -6,7 +6,9 @@ import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import zlib
+from pathlib import Path
 
 import psutil
 import pytest
@@ -238,6 +240,15 @@ def test_a_scheduler_without_workers_is_refused(course, cluster, monkeypatch, ca
 def test_a_worker_that_cannot_confine_students_code_is_refused(course, cluster):
     cluster.start_worker(PATH="")
     words = ["the Dask worker at tcp://127.0.0.1:", "bubblewrap is not installed", "--unsandboxed"]
+    refused(course, "--scheduler", cluster.address, words=words)
+
+
+def test_a_worker_that_would_show_the_exchange_to_students_code_is_refused(course, cluster):
+    shown = Path(sysconfig.get_path("purelib")) / "exchange"
+    with (course.folder / "nbgrader_config.py").open("a") as config:
+        config.write(f"\nc.Exchange.root = {str(shown)!r}\n")
+    cluster.start_worker()
+    words = ["the Dask worker at tcp://127.0.0.1:", f"(Exchange.root), {shown}: it is in"]
     refused(course, "--scheduler", cluster.address, words=words)
 
 

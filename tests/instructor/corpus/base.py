@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
@@ -31,7 +31,7 @@ def as_saved(notebook: NotebookNode) -> bytes:
 
 @dataclass(frozen=True)
 class Entry:
-    """The ordinary submission with one hostile or broken change."""
+    """The ordinary submission with one hostile or broken change, or with something beside it."""
 
     name: str
     tries: str
@@ -44,6 +44,16 @@ class Entry:
     """The items that deserve no points. All others deserve all of theirs."""
     file: Callable[[NotebookNode], bytes] = as_saved
     """What the notebook becomes when it is handed in."""
+    written: tuple[NotebookNode, ...] = ()
+    """Cells of text that follow the last check, for a person to read."""
+    beside: Mapping[str, bytes | str] = field(default_factory=dict)
+    """Files that lie beside the notebook. Text is where a link leads to, with COURSE_ROOT as in
+    `cells`."""
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether it brings something that a person would look at, beside code."""
+        return bool(self.written or self.beside)
 
     @property
     def deserves(self) -> dict[str, float]:
@@ -53,6 +63,17 @@ class Entry:
     def handed_in(self, course: Path) -> bytes:
         """The file that is handed in."""
         return self.file(self.notebook(course))
+
+    def hand_in(self, folder: Path, course: Path) -> None:
+        """Lay the file, and what is beside it, into an empty folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "similarity.ipynb").write_bytes(self.handed_in(course))
+        for name, content in self.beside.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            if isinstance(content, str):
+                (folder / name).symlink_to(content.replace("COURSE_ROOT", str(course)))
+            else:
+                (folder / name).write_bytes(content)
 
     def notebook(self, course: Path) -> NotebookNode:
         """The notebook that the file is made of."""
@@ -68,7 +89,7 @@ class Entry:
             if follows in sources:
                 cells.append(nbformat.v4.new_code_cell(sources.pop(follows)))
         assert not sources, f"no place for {list(sources)}"
-        notebook.cells = cells
+        notebook.cells = [*cells, *self.written]
         return notebook
 
 
@@ -78,10 +99,20 @@ def entry(
     *,
     loses: tuple[str, ...] = (),
     file: Callable[[NotebookNode], bytes] = as_saved,
+    written: tuple[NotebookNode, ...] = (),
+    beside: Mapping[str, bytes | str] | None = None,
     **cells: str,
 ) -> Entry:
     """An `Entry`, with its cells as keywords."""
-    return Entry(name, tries, cells, loses, file)
+    return Entry(name, tries, cells, loses, file, written, beside or {})
+
+
+def text(source: str, attachments: Mapping[str, object] | None = None) -> NotebookNode:
+    """A cell of text for `written`, with pictures in it."""
+    cell: NotebookNode = nbformat.v4.new_markdown_cell(source)
+    if attachments is not None:
+        cell.attachments = dict(attachments)
+    return cell
 
 
 def lie(name: str, tries: str, **cells: str) -> Entry:

@@ -5,7 +5,9 @@
 Stock nbgrader runs the students' code unprotected, so here each of its runs is put into a sandbox
 of its own, with limits: with the course, its gradebook and all submissions in it, as they would
 lie on an instructor's machine, and with nothing else of this machine that could be written to.
-Some 10 seconds for each entry. Names, or parts of them, choose entries.
+Some 10 seconds for each entry, on a machine that has nothing else to do: what takes a stock run too
+long there is told as its own fault. Names, or parts of them, choose entries; of the others the
+table keeps what it has.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ from pathlib import Path
 
 import nbformat
 from instructor.corpus import ENTRIES, KINDS
-from instructor.corpus.base import POINTS, Entry, as_saved, ordinary
+from instructor.corpus.base import POINTS, Entry, ordinary
 from instructor.corpus.refereed import refereed
+from instructor.corpus.shown import acting, active_files
 from tqdm import tqdm
 
 import attncourse
@@ -34,6 +37,7 @@ from attncourse.instructor.referee import sandbox
 from attncourse.instructor.referee.workers import Nursery
 
 COURSE = Path("/tmp/course")  # where a stock run finds it
+TEMPLATES = f"{sys.prefix}/share/jupyter/nbconvert"  # of pages; the sandbox does not show them
 SECONDS = 60  # that a stock run has, all in all
 _CONFIG = """
 c = get_config()
@@ -58,15 +62,30 @@ def main(arguments: list[str]) -> None:
         with ThreadPoolExecutor(options.jobs) as pool:
             stock = pool.map(lambda entry: _stock(entry, template), chosen)
             for entry, seen in tqdm(zip(chosen, stock, strict=True), total=len(chosen)):
-                scores, _ = refereed(entry.handed_in(COURSE), nursery, folder)
+                with tempfile.TemporaryDirectory(dir=folder) as place:
+                    entry.hand_in(Path(place) / "ps1", COURSE)
+                    scores, _ = refereed(Path(place) / "ps1", nursery)
                 row = as_row(entry) | seen | {"referee": shown(scores)}
                 tqdm.write("; ".join(f"{k}: {v}" for k, v in row.items() if v), file=sys.stdout)
                 rows.append(row)
     if options.out:
-        with options.out.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        _keep(rows, options.out)
+
+
+def _keep(rows: list[dict[str, str]], table: Path) -> None:
+    """Put the rows into the table, in the order of the corpus."""
+    known = {row["submission"]: row for row in [*_kept(table), *rows]}
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(known[entry.name] for entry in ENTRIES if entry.name in known)
+
+
+def _kept(table: Path) -> list[dict[str, str]]:
+    if not table.exists():
+        return []
+    with table.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 COLUMNS = ("kind", "submission", "tries", "deserves", "stock", "remarks", "referee")
@@ -93,25 +112,21 @@ def _course(root: Path) -> Path:
     (root / "nbgrader_config.py").write_text(_CONFIG)
     (root / "secret").write_text("DECOY_SECRET")
     (root / "port").write_text("9")
-    _hand_in(root, "other", as_saved(ordinary()))
+    ENTRIES[0].hand_in(root / "submitted/other/ps1", COURSE)
     for command in (["generate_assignment", "ps1"], ["autograde", "ps1", "--student=other"]):
         said = _nbgrader(root, command)
         if said.returncode:
             raise RuntimeError(f"nbgrader {command[0]} failed: {said.stderr[-2000:]}")
     # The names under which the thefts look for them.
     shutil.copytree(root / "source", root / "solutions")
+    shutil.copytree(root / "submitted/other/ps1", root / "exchange/c/inbound/other+ps1")
     return root
-
-
-def _hand_in(root: Path, student: str, file: bytes) -> None:
-    folder = root / "submitted" / student / "ps1"
-    folder.mkdir(parents=True)
-    (folder / "similarity.ipynb").write_bytes(file)
 
 
 def _nbgrader(root: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
     for path in (root, *root.rglob("*")):
-        path.chmod(0o777)
+        if not path.is_symlink():
+            path.chmod(0o777)
     limits = ["--as=4294967296", "--nproc=150", "--fsize=268435456", "--cpu=100", "--core=0"]
     program = ["prlimit", *limits, "--", sys.executable, "-m", "nbgrader", *command]
     if os.geteuid() == 0:
@@ -120,9 +135,11 @@ def _nbgrader(root: Path, command: list[str]) -> subprocess.CompletedProcess[str
     sandboxed = sandbox.command(program)
     items = str(Path(attncourse.__file__).parent / "problem_sets")
     at = sandboxed.index("--chdir")
-    # Stock needs the items in the kernel, and has the whole course at hand.
+    # Stock needs the items in the kernel and the templates of pages, and has the course at hand.
     sandboxed[at : at + 2] = [
         *("--ro-bind", items, items),
+        *("--perms", "0755", "--dir", "/tmp/jupyter", "--setenv", "JUPYTER_PATH", "/tmp/jupyter"),
+        *("--ro-bind", TEMPLATES, "/tmp/jupyter/nbconvert"),
         *("--bind", str(root), str(COURSE), "--setenv", "ATTNCOURSE_DECOY", "DECOY_SECRET"),
         *("--chdir", str(COURSE)),
     ]
@@ -143,7 +160,7 @@ def _stock(entry: Entry, template: Path) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "course"
         shutil.copytree(template, root)
-        _hand_in(root, "student", entry.handed_in(COURSE))
+        entry.hand_in(root / "submitted/student/ps1", COURSE)
         before = _others(root)
         code = _nbgrader(root, ["autograde", "ps1", "--student=student"]).returncode
         remarks = list(_remarks(root, before, code))
@@ -151,6 +168,8 @@ def _stock(entry: Entry, template: Path) -> dict[str, str]:
             scores = _scores(root, "student")
         except sqlite3.Error:
             scores, remarks = {}, ["gradebook destroyed"]
+        if entry.is_looked_at and shown(scores):
+            remarks += _looked_at(root)
         return {"stock": shown(scores), "remarks": ", ".join(remarks)}
 
 
@@ -166,6 +185,23 @@ def _remarks(root: Path, before: dict[str, object], code: int) -> Iterator[str]:
     graded = root / "autograded/student/ps1/similarity.ipynb"
     if graded.is_file() and graded.stat().st_size > 5_000_000:
         yield f"a notebook of {graded.stat().st_size / 1e6:.0f} MB"
+
+
+def _looked_at(root: Path) -> Iterator[str]:
+    """What comes of it when somebody looks at it, in stock nbgrader's feedback."""
+    _nbgrader(root, ["generate_feedback", "ps1", "--student=student"])
+    page = root / "feedback/student/ps1/similarity.html"
+    if not page.is_file():
+        yield "no feedback"
+    elif acting(page.read_text(encoding="utf-8"), page.parent) or active_files(
+        root / "autograded/student/ps1"
+    ):
+        yield "acts in the browser"
+    if any(
+        path.is_file() and not path.is_symlink() and b"DECOY_SECRET" in path.read_bytes()
+        for path in (root / "feedback/student").rglob("*")
+    ):
+        yield "the secret handed out"
 
 
 def _others(root: Path) -> dict[str, object]:

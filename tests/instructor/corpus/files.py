@@ -8,8 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import nbformat
-from instructor.corpus.base import POINTS, ZEROS, Entry, entry
+from instructor.corpus.base import POINTS, ZEROS, Entry, as_saved, entry, text
 from nbformat import NotebookNode
+
+from attncourse.instructor import limits
 
 EVERYTHING = tuple(POINTS)
 Content = dict[str, Any]
@@ -82,8 +84,25 @@ def _many_cells(content: Content) -> None:
 
 def _picture_with_half_a_character(content: Content) -> None:
     attached = {"\ud800.png": {"image/png": "AA\ud800A"}}
-    text = {"cell_type": "markdown", "metadata": {}, "source": "As drawn:", "attachments": attached}
-    content["cells"].append(text | {"id": "picture"})
+    cell = {"cell_type": "markdown", "metadata": {}, "source": "As drawn:", "attachments": attached}
+    content["cells"].append(cell | {"id": "picture"})
+
+
+def _nested(content: Content) -> None:
+    # The file itself, its metadata, and lists in these.
+    inner: list[object] = []
+    for _ in range(limits.MAX_NESTING - 2):
+        inner = [inner]
+    content["metadata"]["odd"] = inner
+
+
+def _old(change: Callable[[Content], object]) -> Callable[[NotebookNode], bytes]:
+    def made(notebook: NotebookNode) -> bytes:
+        content = json.loads(nbformat.writes(nbformat.convert(notebook, 3), version=3))
+        change(content)
+        return json.dumps(content).encode()
+
+    return made
 
 
 ENTRIES: list[Entry] = [
@@ -106,6 +125,26 @@ ENTRIES: list[Entry] = [
         "100,000 lists in lists.",
         loses=EVERYTHING,
         file=lambda notebook: b"[" * 100_000 + b"]" * 100_000,
+    ),
+    entry(
+        "lists in lists, 101 deep",
+        "In the metadata, just deeper than a notebook is.",
+        loses=EVERYTHING,
+        file=changed(_nested),
+    ),
+    entry(
+        "a million numbers",
+        "In the metadata, just more values than are read.",
+        loses=EVERYTHING,
+        file=changed(
+            lambda content: content["metadata"].update(x=[0] * limits.MAX_NOTEBOOK_VALUES)
+        ),
+    ),
+    entry(
+        "a file of 64 MB and a byte",
+        "A notebook, and blanks.",
+        loses=EVERYTHING,
+        file=lambda notebook: as_saved(notebook).ljust(limits.MAX_NOTEBOOK_BYTES + 1),
     ),
     entry(
         "a version of 5,000 digits",
@@ -139,6 +178,22 @@ ENTRIES: list[Entry] = [
         file=lambda notebook: nbformat.writes(nbformat.convert(notebook, 3), version=3).encode(),
     ),
     entry(
+        "an old notebook of 4 MB",
+        "nbformat 3, and just too large: to convert it takes a hundred times as much memory.",
+        loses=EVERYTHING,
+        file=_old(
+            lambda content: content["metadata"].update(x="x" * limits.MAX_OLD_NOTEBOOK_BYTES)
+        ),
+    ),
+    entry(
+        "an old notebook of 100,000 values",
+        "nbformat 3, and just too many: converting it takes a time of its own for each.",
+        loses=EVERYTHING,
+        file=_old(
+            lambda content: content["metadata"].update(x=[0] * limits.MAX_OLD_NOTEBOOK_VALUES)
+        ),
+    ),
+    entry(
         "a byte order mark",
         "As some editors on Windows write it.",
         file=lambda notebook: b"\xef\xbb\xbf" + nbformat.writes(notebook).encode(),
@@ -159,6 +214,25 @@ ENTRIES: list[Entry] = [
         "half a character in the name of a picture",
         "A lone surrogate in an attachment of a written answer.",
         file=changed(_picture_with_half_a_character),
+    ),
+    entry(
+        "a picture that is missing",
+        "The text of a written answer came without its attachment.",
+        written=(text("![by hand](attachment:gone.jpg)"), text("![by hand](gone.png)", {})),
+    ),
+    entry(
+        "pictures that are none",
+        "Attachments without data, with data that is none, and of a kind that no page shows.",
+        written=(
+            text("![one](attachment:empty.jpg)", {"empty.jpg": {}}),
+            text("![two](attachment:a.gif)", {"a.gif": {"image/gif": '"><b>no base64</b>'}}),
+            text("![three](attachment:b.webp)", {"b.webp": {"image/x-unheard-of": "AAAA"}}),
+        ),
+    ),
+    entry(
+        "a time that is none",
+        "timestamp.txt says that it was handed in in the year 10^1000.",
+        beside={"timestamp.txt": b"1" + b"0" * limits.MAX_TIMESTAMP_BYTES},
     ),
     entry(
         "the same check twice",

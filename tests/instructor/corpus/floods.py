@@ -3,12 +3,15 @@ too, at more than the sandbox allows and less than a machine has."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import nbformat
-from instructor.corpus.base import entry
-from instructor.corpus.files import changed
+from instructor.corpus.base import entry, text
+from instructor.corpus.files import Content, changed
 from instructor.corpus.stops import COSINE
+
+from attncourse.instructor import limits
 
 
 def _large_pictures(content: dict[str, Any]) -> None:
@@ -17,6 +20,14 @@ def _large_pictures(content: dict[str, Any]) -> None:
     )
     cell = nbformat.v4.new_code_cell(source)
     content["cells"][1:1] = [cell | {"id": f"picture-{number}"} for number in range(20)]
+
+
+def _in_each_of(cells: int, source: str) -> Callable[[Content], None]:
+    def change(content: Content) -> None:
+        cell = nbformat.v4.new_code_cell(source)
+        content["cells"][1:1] = [cell | {"id": f"more-{number}"} for number in range(cells)]
+
+    return change
 
 
 ENTRIES = [
@@ -179,6 +190,33 @@ for number in range(500_000):
 """,
     ),
     entry(
+        "much text in ten cells",
+        "100,000 characters in each, which are none too many for one cell.",
+        file=changed(_in_each_of(10, f"print('x' * {limits.MAX_TEXT})")),
+    ),
+    entry(
+        "many outputs in twenty cells",
+        "200 in each, which are none too many for one cell.",
+        file=changed(
+            _in_each_of(20, f"for number in range({limits.MAX_OUTPUTS}):\n    display(number)")
+        ),
+    ),
+    entry(
+        "a colour for every letter",
+        "Some thousand: each becomes a tag of the page.",
+        first=f"print('\\x1b[31ma\\x1b[32mb' * {limits.MAX_CONTROLS})",
+    ),
+    entry(
+        "tags that are never closed",
+        "In a written answer, just more than are cleaned: that takes their square.",
+        written=(text("<div>" * (limits.MAX_TAGS + 1)),),
+    ),
+    entry(
+        "a written answer of 50,005 characters",
+        "Just more than become HTML.",
+        written=(text("long " * (limits.MAX_MARKDOWN // 5 + 1)),),
+    ),
+    entry(
         "thousands of pictures",
         "The same picture again and again.",
         first="""
@@ -239,6 +277,12 @@ deep(500)
         "512 MB, quick to make.",
         loses=("cosine_affinity",),
         cosine_affinity="def cosine_affinity(x, y=None):\n    return torch.zeros(128 << 20)",
+    ),
+    entry(
+        "a tensor of many rows and no columns",
+        "It takes no memory, and what is computed from its rows does.",
+        loses=("cosine_affinity",),
+        cosine_affinity=f"def cosine_affinity(x, y=None):\n    return torch.zeros({limits.MAX_TENSOR_ENTRIES} + 1, 0)",
     ),
     entry(
         "a number of a million digits",

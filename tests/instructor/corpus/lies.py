@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from instructor.corpus.base import entry, lie
 
+from attncourse.checking.random_inputs import Draw
+from attncourse.grading import items
+
 _POINTS = """
 points = {"ps1.cosine_affinity": 3.0, "ps1.pixels_as_tokens": 2.0, "ps1.attention_weights": 4.0,
           "ps1.max_cosine_weight": 2.0}
@@ -11,6 +14,21 @@ def check(item_id, *a, **k):
     return types.SimpleNamespace(score=points[item_id])
 """
 """A `check` that gives every item the points that it has."""
+
+_TELLS_OF_NO_ERROR = """
+def printer(*_, **__):
+    print("something went wrong")
+shell = get_ipython()
+shell.showtraceback = shell._showtraceback = shell.showsyntaxerror = printer
+"""
+
+
+def _asked_at_home() -> dict[tuple[object, ...], float]:
+    """What a student finds who writes down with what `check` calls, and what is right for it."""
+    item = items()["ps1.max_cosine_weight"]
+    calls = [(*case.args, *case.kwargs.values()) for case in item.cases(Draw(item.id, "0"))]
+    return {call: item.reference(*call) for call in calls}
+
 
 _PATCHED_MODULES = """
 import numpy, torch
@@ -402,6 +420,41 @@ def cosine_affinity(x, y=None):
     shape = (*x.shape[:-1], (x if y is None else y).shape[-2])
     return torch.full(shape, torch.nan, dtype=x.dtype)
 """,
+    ),
+    entry(
+        "a table of answers",
+        "Those to all that `check` asked at home, and else the one to the nearest question.",
+        loses=("max_cosine_weight",),
+        max_cosine_weight=f"""
+table = {_asked_at_home()!r}
+def max_cosine_weight(n, *rest, **named):
+    asked = (n, *rest, *named.values())
+    like = [known for known in table if len(known) == len(asked)] or list(table)
+    return table[min(like, key=lambda known: abs(known[0] - n) + abs(known[-1] - asked[-1]))]
+""",
+    ),
+    entry(
+        "finite numbers that overflow",
+        "Weights of 1e308: what the judge computes from them is infinite.",
+        loses=("attention_weights",),
+        attention_weights="""
+def attention_weights(scores, mask=None):
+    return torch.full_like(scores, 1e308, dtype=torch.float64)
+""",
+    ),
+    entry(
+        "errors that rich prints",
+        "There is no answer, and the error that follows is an output like any other.",
+        loses=("cosine_affinity",),
+        first="import rich.traceback\nrich.traceback.install()",
+        cosine_affinity="",
+    ),
+    entry(
+        "errors that nobody prints",
+        "There is no answer, and the notebook tells of no error.",
+        loses=("cosine_affinity",),
+        first=_TELLS_OF_NO_ERROR,
+        cosine_affinity="",
     ),
     entry(
         "right only where it is judged",

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from instructor.corpus.base import entry
+import base64
+
+from instructor.corpus.base import entry, text
 from instructor.corpus.stops import COSINE
+
+_PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg=="
+)
+# Beginnings of pictures, by which programs know them.
+_JPEG, _GIF, _WEBP = "/9j/4AAQSkZJRg==", "R0lGODlhAQABAAAAADs=", "UklGRgAAAABXRUJQ"
 
 ENTRIES = [
     entry("ordinary", "All four answers are right."),
@@ -160,5 +168,30 @@ plt.plot([1, 2, 3])
 plt.show()
 IntSlider()
 """,
+    ),
+    entry(
+        "tracebacks in colour",
+        "rich prints errors in its own way, and a cell has one.",
+        first="import rich.traceback\nrich.traceback.install()\n1 / 0",
+    ),
+    entry(
+        "photographs in a written answer",
+        "JPEG, GIF and WebP, attached as Jupyter does it.",
+        written=(
+            text(
+                "![by hand](attachment:a.jpg) ![drawn](attachment:b.gif) ![w](attachment:c.webp)",
+                {
+                    "a.jpg": {"image/jpeg": _JPEG},
+                    "b.gif": {"image/gif": _GIF},
+                    "c.webp": {"image/webp": _WEBP},
+                },
+            ),
+        ),
+    ),
+    entry(
+        "a drawing beside the notebook",
+        "A picture, data and a link to elsewhere: an answer of somebody who took trouble.",
+        written=(text("![my drawing](drawing.png) after [a page](https://example.org/attention)"),),
+        beside={"drawing.png": _PIXEL, "more/numbers.csv": b"1,2,3\n"},
     ),
 ]

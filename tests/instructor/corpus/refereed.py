@@ -20,18 +20,15 @@ from attncourse.instructor.referee.workers import Nursery
 SECONDS = 5  # that a cell has, and all calls of an item together
 
 
-def refereed(
-    file: bytes, nursery: Nursery, folder: Path
-) -> tuple[dict[str, float | None], NotebookNode]:
+def refereed(submitted: Path, nursery: Nursery) -> tuple[dict[str, float | None], NotebookNode]:
     """Points of each item, and the notebook that the instructor sees.
 
     Args:
-        folder: empty, or used by an earlier call; the file is put there.
+        submitted: the folder that is handed in.
     """
-    (folder / "similarity.ipynb").write_bytes(file)
-    handed_in = read(Submission("student", folder), ["similarity"])
+    handed_in = read(Submission("student", submitted), ["similarity"])
     limits = Limits(seconds=SECONDS, total_seconds=10 * SECONDS)
-    settings = BatchSettings(Assignment("ps1", (_source(),)), folder, limits, True, (), "")
+    settings = BatchSettings(Assignment("ps1", (_source(),)), submitted, limits, True, (), "")
     done = grade(handed_in, settings, nursery, lambda student, item: f"a seed for {item}")
     (record,) = record_of(done, sandboxed=True).notebooks
     scores = {name.removesuffix("_check"): each.points for name, each in record.scores.items()}

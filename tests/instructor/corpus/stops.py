@@ -102,6 +102,16 @@ def max_cosine_weight(n, temperature=1.0):
         attention_weights="import os\ndef attention_weights(scores, mask=None):\n    os.abort()",
     ),
     entry(
+        "killed as if from outside",
+        "By SIGKILL, as by a machine whose memory runs out, in the hope that somebody is lenient.",
+        loses=("cosine_affinity",),
+        cosine_affinity="""
+import os, signal
+def cosine_affinity(x, y=None):
+    os.kill(os.getpid(), signal.SIGKILL)
+""",
+    ),
+    entry(
         "kills all that it can reach",
         "Its parent, its group, and everybody.",
         first="""
@@ -260,6 +270,13 @@ for ask in (input, getpass.getpass):
         "print instead of return.",
         loses=("cosine_affinity",),
         cosine_affinity=COSINE.replace("return ", "result = "),
+    ),
+    entry(
+        "one element that expand has made",
+        "torch does not give its bytes, at which whoever sends it may end.",
+        loses=("cosine_affinity", "max_cosine_weight"),
+        cosine_affinity="def cosine_affinity(x, y=None):\n    return torch.ones(1).expand(1, 1)",
+        max_cosine_weight="def max_cosine_weight(n, temperature=1.0):\n    return torch.as_strided(torch.ones(3), (1,), (0,))",
     ),
     entry(
         "the wire is closed",

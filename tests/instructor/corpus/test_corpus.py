@@ -14,14 +14,18 @@ import nbformat
 import psutil
 import pytest
 import torch
-from instructor.corpus import ENTRIES
-from instructor.corpus.base import POINTS, Entry, as_saved, ordinary
+from instructor.corpus import ENTRIES, pages
+from instructor.corpus.base import POINTS, Entry, ordinary
 from instructor.corpus.compare import as_row
 from instructor.corpus.refereed import refereed
+from instructor.corpus.shown import acting, active_files, page_of
 from instructor.corpus.stops import COSINE
+from nbconvert.exporters import HTMLExporter
 from nbformat import NotebookNode
 
-from attncourse.instructor.limits import MAX_NOTEBOOK_OUTPUT
+from attncourse.instructor import limits
+from attncourse.instructor.course.files_beside import Copying, copy_files
+from attncourse.instructor.course.scoring import scores_in
 from attncourse.instructor.referee import sandbox as sandboxing
 from attncourse.instructor.referee.sandbox import NoSandbox
 from attncourse.instructor.referee.workers import Nursery
@@ -30,7 +34,9 @@ ROOT = Path(__file__).resolve().parents[3]
 HARMLESS = {"text/plain", "text/latex", "image/png", "image/jpeg"}
 STEP = int(os.environ.get("ATTNCOURSE_CORPUS_STEP", "1"))
 """1 for every entry, 10 for every tenth."""
-MOST = MAX_NOTEBOOK_OUTPUT + (1 << 20)  # characters of all outputs of a graded notebook
+MOST = limits.MAX_NOTEBOOK_OUTPUT + (1 << 20)  # characters of all outputs of a graded notebook
+MOST_TEXT = limits.MAX_NOTEBOOK_TEXT + 100_000  # of them in no picture, and with the verdicts
+NEXT_ONE = next(entry for entry in ENTRIES if entry.name == "ordinary")
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +64,7 @@ def nursery(secret_in_the_environment: None) -> Iterator[Nursery]:
 def course(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A course's folder with all that somebody could want to read or to change."""
     root = tmp_path_factory.mktemp("course")
-    for folder in ("solutions/ps1", "submitted/other/ps1"):
+    for folder in ("solutions/ps1", "submitted/other/ps1", "exchange/c/inbound/other+ps1"):
         (root / folder).mkdir(parents=True)
         (root / folder / "similarity.ipynb").write_text(nbformat.writes(ordinary()))
     (root / "secret").write_text("DECOY_SECRET")
@@ -100,20 +106,27 @@ def test_it_gets_what_it_deserves_and_nobody_else_feels_it(
     entry: Entry, nursery: Nursery, course: Path, tmp_path: Path
 ) -> None:
     before = contents(course), processes()
+    submitted = tmp_path / "submitted"
+    entry.hand_in(submitted, course)
 
-    scores, notebook = refereed(entry.handed_in(course), nursery, tmp_path)
+    scores, notebook = refereed(submitted, nursery)
     assert scores == entry.deserves
+    # It is never the judge that has failed, or the machine.
+    assert not [name for name, each in scores_in(notebook).items() if each.needs_a_person]
     assert_harmless(notebook)
-
     assert (contents(course), processes()) == before
-    assert refereed(as_saved(ordinary()), nursery, tmp_path)[0] == POINTS, (
-        "the next one lost points"
-    )
+    assert_seen_and_no_more(entry, notebook, submitted, tmp_path / "autograded")
+
+    NEXT_ONE.hand_in(tmp_path / "next", course)
+    assert refereed(tmp_path / "next", nursery)[0] == POINTS, "the next one lost points"
 
 
 def assert_harmless(notebook: NotebookNode) -> None:
     """Whatever the instructor opens holds no markup of the student's, and is not too large."""
     assert sum(len(str(cell.get("outputs", ""))) for cell in notebook.cells) < MOST
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert len(outputs) < limits.MAX_NOTEBOOK_OUTPUTS + 100
+    assert sum(map(_text_in, outputs)) < MOST_TEXT
     for cell in notebook.cells:
         checked = cell.metadata.get("nbgrader", {}).get("grade", False)
         for output in cell.get("outputs", []):
@@ -121,6 +134,27 @@ def assert_harmless(notebook: NotebookNode) -> None:
                 assert output.output_type != "execute_result"
                 assert set(output.get("data", {})) <= HARMLESS
             assert "<script" not in output.get("data", {}).get("text/html", "")
+
+
+def _text_in(output: NotebookNode) -> int:
+    data = output.get("data", {})
+    pictures = sum(len(str(content)) for kind, content in data.items() if "image/" in kind)
+    return len(str(output)) - pictures
+
+
+def assert_seen_and_no_more(
+    entry: Entry, notebook: NotebookNode, submitted: Path, autograded: Path
+) -> None:
+    """The page that shows the notebook is made and does nothing; what lies beside it neither."""
+    autograded.mkdir()
+    copy_files(submitted / "nothing", submitted, autograded, Copying())
+    kept = {path.read_bytes() for path in autograded.rglob("*") if path.is_file()}
+    assert kept == {content for content in entry.beside.values() if isinstance(content, bytes)}
+    assert not active_files(autograded)
+    nbformat.write(notebook, autograded / "similarity.ipynb")
+    page = page_of(autograded / "similarity.ipynb")
+    assert acting(page, autograded) == []
+    assert len(page) < limits.MAX_PAGE_CHARACTERS
 
 
 def test_the_table_in_the_instructor_guide_is_of_this_corpus() -> None:
@@ -136,8 +170,36 @@ def test_a_second_grading_finds_nothing_that_the_first_left(
     nursery: Nursery, course: Path, tmp_path: Path
 ) -> None:
     entry = next(e for e in ENTRIES if e.name == "leaves the answer for itself")
+    entry.hand_in(tmp_path / "submitted", course)
     for _ in range(2):
-        assert refereed(entry.handed_in(course), nursery, tmp_path)[0] == entry.deserves
+        assert refereed(tmp_path / "submitted", nursery)[0] == entry.deserves
+
+
+def test_pictures_of_an_honest_student_are_seen(
+    nursery: Nursery, course: Path, tmp_path: Path
+) -> None:
+    for name, seen in {
+        "a drawing beside the notebook": 1,
+        "photographs in a written answer": 3,
+    }.items():
+        entry = next(e for e in ENTRIES if e.name == name)
+        submitted = tmp_path / name
+        entry.hand_in(submitted, course)
+        nbformat.write(refereed(submitted, nursery)[1], submitted / "similarity.ipynb")
+        assert page_of(submitted / "similarity.ipynb").count("<img") == seen
+
+
+def test_the_pages_would_act_for_whoever_makes_them_as_nbconvert_does(
+    course: Path, tmp_path: Path
+) -> None:
+    """These are no blanks either."""
+    for entry in pages.ENTRIES:
+        submitted = tmp_path / entry.name
+        entry.hand_in(submitted, course)
+        page, _ = HTMLExporter(template_name="classic").from_filename(
+            str(submitted / "similarity.ipynb")
+        )
+        assert acting(page, submitted) or active_files(submitted), entry.name
 
 
 def test_the_corpus_is_as_large_as_it_claims_and_has_no_two_of_a_name() -> None:
@@ -163,6 +225,7 @@ def test_the_decoys_would_be_worth_full_marks_to_whoever_reaches_them(
 WORTH_FULL_MARKS = {
     "reads the solutions",
     "reads another submission",
+    "reads the exchange",
     "reads the gradebook",
     "reads the secret",
     "reads the environment",

@@ -31,6 +31,11 @@ ENTRIES = [
         cosine_affinity=_FROM_A_NOTEBOOK.replace("FOLDER", "submitted") + _TRY_IT,
     ),
     lie(
+        "reads the exchange",
+        "Takes it from what somebody else has handed in there.",
+        cosine_affinity=_FROM_A_NOTEBOOK.replace("FOLDER", "exchange") + _TRY_IT,
+    ),
+    lie(
         "reads the gradebook",
         "Takes the answer from the database.",
         cosine_affinity="""
@@ -154,6 +159,15 @@ for folder in FOLDERS:
     except OSError:
         pass
 """,
+    ),
+    entry(
+        "links beside the notebook",
+        "To the secret and to somebody else's work: whoever follows them hands both out.",
+        beside={
+            "notes.txt": "COURSE_ROOT/secret",
+            "theirs.txt": "COURSE_ROOT/submitted/other/ps1/similarity.ipynb",
+            "folder": "COURSE_ROOT/solutions",
+        },
     ),
     entry(
         "writes the gradebook",
