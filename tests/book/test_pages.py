@@ -32,6 +32,10 @@ EXPLORERS = {
 }
 # The opening page shows what the chapters argue about, and argues nothing itself.
 ARGUING = [where for where in EXPLORERS if where != "book/one-minute.html"]
+# Chapters in which the reader commits to something.
+PREDICTING = [
+    page for page in CHAPTERS if "```{predict} " in (ROOT / page).with_suffix(".md").read_text()
+]
 AXE = ROOT / ".build" / "assets" / "node_modules" / "axe-core" / "axe.min.js"
 MEGABYTE = 1_000_000
 
@@ -54,9 +58,15 @@ def settle(page):
     )
 
 
-def violations(page):
+def violations(page, *within):
+    """What axe finds in the page, or only in what these selectors match."""
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("async () => (await axe.run({ resultTypes: ['violations'] })).violations")
+    found = page.evaluate(
+        """async within => (await axe.run(
+            within.length ? { include: within.map(each => [each]) } : document,
+            { resultTypes: ['violations'] })).violations""",
+        within,
+    )
     return [
         f"{v['id']}: {v['help']}\n  {node['html'][:200]}\n  {node['failureSummary']}"
         for v in found
@@ -472,6 +482,51 @@ def test_the_opening_page_is_short_and_begins_with_the_picture(site):
     assert words.index("PICTURE") <= 100
     assert len(words) <= 350
     assert len(text.select("ol > li")) == 6  # one for each step of the picture
+
+
+@pytest.mark.parametrize("where", PREDICTING)
+def test_each_prediction_has_a_name_and_one_place_below_where_it_is_settled(site, where):
+    asked = parsed(site / where).select(".attn-predict")
+    source = (ROOT / where).with_suffix(".md").read_text(encoding="utf-8")
+    assert len(asked) == source.count("```{predict} ") >= 1
+    for prediction in asked:
+        key = f"{where.removesuffix('.html')}#{prediction['id'].removeprefix('prediction-')}"
+        assert prediction["data-key"] == key
+        assert len(prediction.find_all_next(id=prediction["data-place"])) == 1
+    assert len(parsed(site / where).select(".attn-predicted")) == len(asked)
+
+
+# Each scheme and each width once: what one has to do with the other is tested with the pages.
+@pytest.mark.browser
+@pytest.mark.parametrize("where", PREDICTING)
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
+def test_what_a_reader_commits_to_stands_beside_its_run_until_it_is_forgotten(
+    open_page, where, scheme, width
+):
+    page = open_page(where, scheme, width)
+    asked, settled = page.locator(".attn-predict"), page.locator(".attn-predicted")
+    before = settled.all_inner_texts()
+    choices = [one.locator(".attn-choice").first.inner_text() for one in asked.all()]
+    for one in asked.all():
+        one.get_by_role("radio").first.focus()
+        page.keyboard.press("Space")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+    page.reload()
+    settle(page)
+    for place, choice in zip(settled.all(), choices, strict=True):
+        assert place.inner_text().split("\n")[:2] == ["You predicted:", choice]
+        place.locator("summary").click()
+    assert (
+        page.locator(".attn-predict :is(button, input:enabled)").locator("visible=true").count()
+        == 0
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_role("button", name="Forget my predictions").click()
+    assert violations(page, ".attn-predict", ".attn-predicted", ".attn-forget") == []
+    page.get_by_role("button", name="Forget them").click()
+    assert settled.all_inner_texts() == before
+    assert violations(page, ".attn-predict", ".attn-predicted", ".attn-forget") == []
 
 
 def test_pages_carry_no_path_of_the_machine_that_built_them(site):
