@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from attncourse.instructor import limits
+from attncourse.instructor.course.telling import is_left_behind
 
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 """The types of pictures that a browser shows and does not run."""
@@ -77,7 +78,8 @@ def copying(directory: Any, source: Path, *, student_may_replace: Collection[str
         student_may_replace: files in it of which the student's version is kept.
     """
     ignored = tuple(directory.ignore)
-    ours = {path.relative_to(source).as_posix() for path in _files(source, (*ignored, "*.ipynb"))}
+    below = (path.relative_to(source) for path in _files(source, (*ignored, "*.ipynb")))
+    ours = {path.as_posix() for path in below if not is_left_behind(path)}
     return Copying(
         ignored, directory.max_file_size * 1000, frozenset(ours - set(student_may_replace))
     )

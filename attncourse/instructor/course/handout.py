@@ -16,36 +16,18 @@ import time
 import tomllib
 import zipfile
 from collections.abc import Iterator
-from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from nbgrader.preprocessors import (  # type: ignore[import-untyped]
-    ClearHiddenTests,
-    ClearMarkScheme,
-    ClearSolutions,
-)
-
 from attncourse.instructor.course.release import ReleaseError, problem_set_names
+from attncourse.instructor.course.telling import LEFT_BEHIND, is_left_behind, tells
 
 FOLDER = "handouts"
 EDITOR = "jupyterlab"  # opens the notebook; the package itself does without it
 # The same for every archive, so that the same contents are the same bytes. It is hatchling's own.
 EPOCH = 1580601600  # 2 February 2020
 ADDED = ("README.txt", "constraints.txt", "requirements.txt")
-# What editors and systems leave beside a file: often a copy of it, so of the solution.
-LEFT_BEHIND = (".*", "*~", "#*#", "*.bak", "*.orig", "*.swp", "*.tmp", "__pycache__")
-# Names and words by which a solution or a mark scheme is known, in whatever file it stands.
-TELLING_NAME = re.compile(r"solution|mark[-_ ]?scheme", re.IGNORECASE)
-TELLING_WORDS = [
-    mark.default_value.encode()
-    for mark in (
-        ClearSolutions.begin_solution_delimeter,
-        ClearMarkScheme.begin_mark_scheme_delimeter,
-        ClearHiddenTests.begin_test_delimeter,
-    )
-]
 
 # A text file, because a double click opens it on every system, with nothing installed yet.
 _README = r"""Problem set {name}
@@ -163,10 +145,10 @@ def _contents(root: Path, settings: dict[str, Any], name: str, wheel: Path) -> d
     contents = {
         path.relative_to(released).as_posix(): path.read_bytes()
         for path in released.rglob("*")
-        if path.is_file() and not _left_behind(path.relative_to(released))
+        if path.is_file() and not is_left_behind(path.relative_to(released))
     }
     for file, content in contents.items():
-        if TELLING_NAME.search(file) or any(words in content for words in TELLING_WORDS):
+        if tells(file, content):
             raise ReleaseError(
                 f"exercises/{name}/{file} looks like a solution or a mark scheme, by its name or "
                 f"by what is in it, so there is no archive of {name}; take the file out of "
@@ -193,10 +175,6 @@ def _contents(root: Path, settings: dict[str, Any], name: str, wheel: Path) -> d
         "requirements.txt": requirements.encode(),
         wheel.name: wheel.read_bytes(),
     }
-
-
-def _left_behind(path: Path) -> bool:
-    return any(fnmatch(part, pattern) for part in path.parts for pattern in LEFT_BEHIND)
 
 
 def _pythons(specifier: str) -> str:

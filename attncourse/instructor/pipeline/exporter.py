@@ -45,7 +45,7 @@ class Submissions(NotebookExporter):
         # Here nothing has been touched yet, and an exception ends the run. From the first
         # submission on, nbgrader would take it for that student's fault and go on to the next.
         try:
-            self._assignment = running_assignment(course_directory(self))
+            self._assignment = running_assignment(self)
             if Referee in _planned(self):
                 require_gradable(self._assignment)
                 checks = self._assignment.checks
@@ -65,7 +65,7 @@ class Submissions(NotebookExporter):
             self._tell_what_is_hidden()
 
     def _tell_what_is_hidden(self) -> None:
-        course = RunningCourse(course_directory(self))
+        course = RunningCourse(self)
         for each in submissions.find(course, self._assignment.name)[1]:
             if each.kind == submissions.HIDDEN:
                 self.log.warning("%s: %s", each.name, each.reason)
@@ -120,12 +120,12 @@ def _copy_what_is_harmless(converter: Any) -> None:
 
     It follows links, with the instructor's rights, and keeps names that a browser runs.
     """
-    stock, directory = converter.init_assignment, converter.coursedir
+    stock = converter.init_assignment
 
     def init_assignment(assignment_id: str, student_id: str) -> None:
         with _nothing_found_to_copy():
             stock(assignment_id, student_id)
-        course = RunningCourse(directory)
+        course = RunningCourse(converter)
         target = course.folder("autograded", student_id, assignment_id)
         remove_copies(target)
         copy_files(
@@ -141,7 +141,7 @@ def _copy_what_is_harmless(converter: Any) -> None:
 def _copying(converter: Any, assignment: str) -> Copying:
     """The rules of the course, with what the command line set."""
     may_replace = getattr(converter, "exclude_overwriting", {}).get(assignment, ())
-    source = RunningCourse(converter.coursedir).folder("source", ".", assignment)
+    source = RunningCourse(converter).folder("source", ".", assignment)
     return copying(converter.coursedir, source, student_may_replace=may_replace)
 
 

@@ -94,9 +94,12 @@ def markdown2html(context: Any, source: str) -> str:
         renderer = _Renderer(escape=False, exclude_anchor_links=True)
         html = MarkdownWithMath(renderer=renderer).render(short)
         cleaner = bleach.Cleaner(
-            tags=_TAGS, attributes=_is_harmless, protocols=_PROTOCOLS, filters=[addresses]
+            tags=_TAGS,
+            attributes=_is_harmless,
+            protocols=_PROTOCOLS,
+            filters=[addresses, _Formulas],
         )
-        return _BOX.format(_without_links_in_formulas(cleaner.clean(html)))
+        return _BOX.format(cleaner.clean(html))
     except Exception:  # of whatever kind: one answer's fault is not the page's
         return _code(short)
 
@@ -124,8 +127,8 @@ def _code(source: str) -> str:
     return f"<pre>{escape(source)}</pre>"
 
 
-def _without_links_in_formulas(html: str) -> str:
-    return _LINKS_IN_FORMULAS.sub(lambda _: _NO_COMMAND, html)
+def _without_links_in_formulas(text: str) -> str:
+    return _LINKS_IN_FORMULAS.sub(lambda _: _NO_COMMAND, text)
 
 
 def with_pictures_aside(source: str) -> tuple[str, list[str]]:
@@ -215,6 +218,32 @@ class _Addresses(Filter):  # type: ignore[misc]
         source = picture_beside(self._folder, address) if self._folder is not None else None
         # A filter of nbconvert's that comes after this one takes such a beginning away.
         return f"./{source}" if source and source.startswith("files/") else source
+
+
+class _Formulas(Filter):  # type: ignore[misc]
+    """Takes the links out of formulas, in the text as MathJax reads it from the page.
+
+    There a `\\` is one however it was written, also as an entity, and what stood in several pieces,
+    with a comment or a refused tag between them, is one text.
+    """
+
+    def __iter__(self) -> Iterator[Token]:
+        text: list[str] = []
+        for token in super().__iter__():
+            if token["type"] in ("Characters", "SpaceCharacters"):
+                text.append(token["data"])
+            elif token["type"] == "Entity":
+                text.append(unescape(f"&{token['name']};"))
+            elif token["type"] != "Comment":
+                yield from _whole(text)
+                text.clear()
+                yield token
+        yield from _whole(text)
+
+
+def _whole(text: list[str]) -> Iterator[Token]:
+    if text:
+        yield _text(_without_links_in_formulas("".join(text)))
 
 
 def _address(token: Token, name: str) -> str:

@@ -44,8 +44,8 @@ class Referee(NbGraderPreprocessor, LimitSettings):  # type: ignore[misc]
         directory = course_directory(self)
         course_seed(Path(directory.root), groupshared=directory.groupshared)
         if self.sandboxed:
-            # Not the directory's configuration: nbgrader makes that before it has read the files.
-            require_hidden(private_places(RunningCourse(directory), self.config))
+            course = RunningCourse(self)
+            require_hidden(private_places(course, course.config))
         _nursery(self.limits(), self.sandboxed)
 
     def preprocess(
@@ -73,8 +73,8 @@ class Referee(NbGraderPreprocessor, LimitSettings):  # type: ignore[misc]
 
     def _files(self) -> dict[str, bytes]:
         """Those that the instructor has laid beside the notebook, by path."""
-        directory = course_directory(self)
-        found = own_files(RunningCourse(directory), directory.assignment_id)
+        course = RunningCourse(self)
+        found = own_files(course, course.directory.assignment_id)
         return {file.path: file.content for file in found}
 
 

@@ -13,10 +13,17 @@ from attncourse.instructor.course.gradebook import open_gradebook, read_assignme
 
 
 class RunningCourse(Course):
-    """The course that a converter works on, with what its command line set."""
+    """The course that a converter works on, with what its command line set.
 
-    def __init__(self, directory: Any) -> None:
-        self.root, self.directory, self.config = Path(directory.root), directory, directory.config
+    Args:
+        configurable: the converter, or something that belongs to it.
+    """
+
+    def __init__(self, configurable: Any) -> None:
+        self.directory = course_directory(configurable)
+        self.root = Path(self.directory.root)
+        # Not the directory's: nbgrader makes that before it has read the files.
+        self.config = configurable.config
 
 
 def course_directory(configurable: Any) -> Any:
@@ -26,12 +33,12 @@ def course_directory(configurable: Any) -> Any:
     return configurable.coursedir
 
 
-def running_assignment(directory: Any) -> Assignment:
+def running_assignment(configurable: Any) -> Assignment:
     """The assignment that the command grades.
 
     Raises:
         GradeError: the gradebook cannot be used, or does not know it as it stands in the source.
     """
-    course = RunningCourse(directory)
+    course = RunningCourse(configurable)
     with open_gradebook(course) as gradebook:
-        return read_assignment(course, gradebook, directory.assignment_id)
+        return read_assignment(course, gradebook, course.directory.assignment_id)

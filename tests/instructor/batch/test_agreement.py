@@ -359,3 +359,17 @@ def test_where_all_are_left_out_it_is_said_why(generated_course, tmp_path):
     assert done.returncode == 1
     for words in ("nothing is submitted", ".hidden: ", "begins with a dot", "student_id_exclude"):
         assert words in done.stderr
+
+
+def test_marks_that_the_course_has_chosen_for_hidden_tests_are_known_to_both(course, tmp_path):
+    configure(course, "c.ClearHiddenTests.begin_test_delimeter = '>>> ONLY FOR TEACHERS'")
+    configure(course, "c.ClearHiddenTests.end_test_delimeter = '<<< ONLY FOR TEACHERS'")
+    hidden = "\n>>> ONLY FOR TEACHERS\n# nobody sees this\n<<< ONLY FOR TEACHERS\n"
+    source = course.folder / "solutions" / PS / f"{NOTEBOOK}.ipynb"
+    notebook = nbformat.read(source, as_version=4)
+    notebook.cells[at(notebook, "cosine_affinity_check")].source += hidden
+    nbformat.write(notebook, source)
+    course.run("nbgrader", "generate_assignment", PS, "--force")
+    course.hand_in("untouched", {})
+    for graded, _ in in_both_ways(course, tmp_path):
+        assert "mended" not in graded.autograded("untouched").cells[0].source

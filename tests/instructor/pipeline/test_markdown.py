@@ -1,6 +1,7 @@
 """A student's Markdown is shown as it was meant, and does nothing in the browser that shows it."""
 
 import types
+from html import unescape
 
 import pytest
 from bs4 import BeautifulSoup
@@ -127,6 +128,7 @@ def test_what_would_take_too_long_to_clean_is_shown_as_it_was_written(source, mo
 def test_links_lead_where_an_answer_may_point(place):
     link = shown(f"[a link]({place})").a
     assert link["href"] == place
+    assert (link["rel"], link["target"]) == (["noopener", "noreferrer"], "_blank")
     assert shown("see https://example.org/a there").a["href"] == "https://example.org/a"
 
 
@@ -239,6 +241,20 @@ def test_what_cannot_be_converted_is_shown_as_it_was_written(error, monkeypatch)
             "$\\hr<!-- -->ef{a}{b}$",
         ),
         *("$&#92;href{a}{b}$", "\\begin{align}\\href{a}{b}\\end{align}", "`$`\\href{a}{b}`$`"),
+        # In HTML of a student's own, mistune does not look for formulas: MathJax does.
+        *(
+            place.format(command)
+            for place in (
+                "<p>${}{{a}}{{b}}$</p>",
+                "<table><tr><td>$${}{{a}}{{b}}$$</td></tr></table>",
+                "<ul><li>\\({}{{a}}{{b}}\\)</li></ul>",
+                "<details><summary>$x$</summary>${}{{a}}{{b}}$</details>",
+            )
+            for command in (
+                *("&#92;href", "&#x5C;href", "&bsol;href", "\\h&#114;ef", "&#92;mmlToken"),
+                *("\\<!-- -->href", "\\<font>href", "&#92;<!-- -->h&#x72;ef", "\\hr<a>e</a>f"),
+            )
+        ),
     ],
 )
 def test_no_formula_has_a_link(source):
@@ -248,6 +264,19 @@ def test_no_formula_has_a_link(source):
     ):
         assert "\\href" not in text
         assert "\\mmlToken" not in text
+
+
+def test_a_text_stays_in_a_box_of_its_own():
+    for html in (markdown2html({}, "$x$ and **more**"), formula("$x$")):
+        box = BeautifulSoup(html, "html.parser").div
+        assert box["style"] == "position: relative; overflow: auto hidden"
+        assert "$x$" in box.get_text()
+
+
+@pytest.mark.parametrize("written", ["&lt;b&gt; &amp;lt; &#60;i&#62; &copy;", "a &b; &nosuch; & c"])
+def test_entities_stand_for_what_they_stood_for(written):
+    for source in (written, f"<p>{written}</p>"):
+        assert unescape(written) in shown(source).get_text()
 
 
 def test_a_formula_is_otherwise_as_it_was_written():
