@@ -18,7 +18,7 @@ from attncourse.visuals.explorers import (
 
 EXPLORERS: dict[str, Callable[[], Explorer]] = {
     "pixel_match": lambda: PixelMatch(
-        torch.rand(3, 5, 7, generator=torch.Generator().manual_seed(0)), start=(2, 3)
+        torch.rand(3, 5, 7, generator=torch.Generator().manual_seed(0)), start=(0, 6)
     ),
     "live_softmax": lambda: LiveSoftmax(
         [2.0, 0.5, -1.0, 1.2],

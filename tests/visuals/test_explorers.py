@@ -275,9 +275,7 @@ def test_a_pixel_is_picked_by_click_drag_and_keys(photo: torch.Tensor, show: Cal
         )
 
     def expect_pick(row: int, column: int) -> None:
-        expect(slider).to_have_attribute(
-            "aria-valuetext", f"row {row}, column {column}"
-        )
+        expect(slider).to_have_attribute("aria-valuetext", f"row {row}, column {column}")
         expect(slider).to_have_attribute("aria-valuenow", str(row * W + column))
         assert_shows_the_truth(page, photo)
 

@@ -72,15 +72,24 @@ def test_a_finger_moves_a_slider_by_a_drag_to_the_side_and_by_a_tap(
     finger = Finger(page)
     for slider in page.locator(SLIDERS).all():
         x, y = middle(slider)
-        width = slider.evaluate("slider => slider.clientWidth - 16")  # the handle's middle runs so far
+        width = slider.evaluate(
+            "slider => slider.clientWidth - 16"
+        )  # the handle's middle runs so far
         low, high = (float(slider.get_attribute(end) or "") for end in ("min", "max"))
         step = float(slider.get_attribute("step") or "")
 
         def at(x: float, middle: float = x, width: float = width, low=low, high=high) -> float:
             return low + (high - low) * ((x - middle) / width + 0.5)
 
+        slider.evaluate(
+            "slider => { window.seen = new Set();"
+            " slider.addEventListener('input', () => seen.add(slider.value)); }"
+        )
         scrolled = finger.swipe((x - width / 4, y), right=width / 2, down=8)
         assert scrolled == 0
+        assert page.evaluate("seen.size") > 2, (
+            "it follows the finger, and does not wait for its end"
+        )
         assert float(slider.input_value()) == pytest.approx(at(x + width / 4), abs=step)
         finger.tap((x - width / 3, y))
         assert float(slider.input_value()) == pytest.approx(at(x - width / 3), abs=step)
@@ -181,7 +190,8 @@ def test_a_screen_reader_hears_nothing_while_a_hand_moves_and_one_thing_after(
         x, y = middle(hold)
         if hold.evaluate("hold => hold.matches('input')"):
             value, low, high = (
-                hold.evaluate(f"slider => Number(slider.{each})") for each in ("value", "min", "max")
+                hold.evaluate(f"slider => Number(slider.{each})")
+                for each in ("value", "min", "max")
             )
             x += ((value - low) / (high - low) - 0.5) * hold.evaluate("e => e.clientWidth - 16")
         page.mouse.move(x, y)

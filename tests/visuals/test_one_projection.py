@@ -252,7 +252,9 @@ def test_a_pair_is_picked_in_either_half_of_a_table_and_framed_in_both(show: Cal
     assert pair_of(page) == (1, 3)
     answer = page.locator(".answer")
     weight = cells.nth(3 * N + 1).inner_text()
-    said = re.compile(rf"^You chose row plum, column chilli: score .*, weight {weight}\. Their pair")
+    said = re.compile(
+        rf"^You chose row plum, column chilli: score .*, weight {weight}\. Their pair"
+    )
     expect(answer).to_have_text(said)
     expect(page.get_by_role("status")).to_have_text(said)
     assert marked(page) == [(0, 3, 1), (1, 3, 1)]
