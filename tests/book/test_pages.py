@@ -38,6 +38,8 @@ PREDICTING = [
 ]
 AXE = ROOT / ".build" / "assets" / "node_modules" / "axe-core" / "axe.min.js"
 MEGABYTE = 1_000_000
+# Presses of the Tab key before the first explorer: 18 in the frame of a page, the rest its text's.
+MOST_STOPS = 32
 
 every_page = pytest.mark.parametrize("where", PAGES)
 
@@ -173,6 +175,75 @@ def test_an_explorer_in_a_page_answers_to_a_drag_a_click_and_a_key(
     before = explorer.inner_text()
     act(page, explorer, button)
     assert explorer.inner_text() != before
+
+
+# What a reader can press, write in or open. What scrolls is a stop too, for without one no key moves
+# it; and in a group of radio buttons only one is.
+CONTROLS = "a[href], button, summary, input, select, textarea, [role=slider], .attn-explorer"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("where", EXPLORERS)
+def test_the_tab_key_stops_only_at_links_and_controls_on_its_way_to_the_first_explorer(
+    open_page, where
+):
+    page = open_page(where)
+    settle(page)
+    page.wait_for_timeout(400)  # the theme makes what scrolls reachable a moment after a change
+    ways = page.evaluate(
+        """controls => {
+            const first = document.querySelector(".attn-explorer");
+            return [...document.querySelectorAll(controls)]
+                .filter(each => each.compareDocumentPosition(first) & Node.DOCUMENT_POSITION_FOLLOWING)
+                .filter(each => each.tabIndex >= 0 && each.checkVisibility({ visibilityProperty: true }))
+                .filter(each => each.type !== "radio" || each.matches(":checked")
+                    || !document.querySelector(`[name="${each.name}"]:checked`)
+                        && each === document.querySelector(`[name="${each.name}"]`))
+                .length;
+        }""",
+        CONTROLS,
+    )
+    stops = []
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        stop = page.evaluate(
+            """controls => {
+                const focused = document.activeElement;
+                const style = getComputedStyle(focused);
+                return focused.closest(".attn-explorer") ? "explorer"
+                    : focused.matches(controls) ? "control"
+                    : /auto|scroll/.test(style.overflowX) && focused.scrollWidth > focused.clientWidth
+                        ? "scrolls" : focused.outerHTML.slice(0, 200);
+            }""",
+            CONTROLS,
+        )
+        if stop == "explorer":
+            break
+        stops.append(stop)
+    assert set(stops) <= {"control", "scrolls"}
+    assert stops.count("control") == ways
+    assert len(stops) <= MOST_STOPS
+
+
+@pytest.mark.browser
+@every_page
+def test_no_formula_is_a_stop_of_the_tab_key_and_each_is_there_for_a_screen_reader(look_at, where):
+    page = look_at(where)
+    settle(page)
+    formulas = page.evaluate(
+        """() => [...document.querySelectorAll("mjx-container")].map(each =>
+            [each.tabIndex, each.querySelector("mjx-assistive-mml math")?.textContent ?? ""])"""
+    )
+    assert [each for each in formulas if each[0] >= 0 or not each[1].strip()] == []
+
+
+@pytest.mark.browser
+@every_page
+def test_what_a_cell_prints_has_no_button_to_copy_it(look_at, where):
+    page = look_at(where)
+    assert page.locator(".output button.copybtn").count() == 0
+    code = page.locator("div.cell_input:visible div.highlight pre").count()
+    assert page.locator("div.cell_input:visible button.copybtn").count() == code
 
 
 @pytest.mark.browser
