@@ -1,4 +1,4 @@
-"""Reading and moving explorers in a page, as their tests need it."""
+"""Reading and moving figures and explorers in a page, as their tests need it."""
 
 from __future__ import annotations
 
@@ -57,3 +57,15 @@ def assert_fits_and_is_accessible(page: Page, width: int, axe: str) -> None:
     page.evaluate(axe)
     found = page.evaluate("axe.run({ resultTypes: ['violations'] })")["violations"]
     assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
+
+
+def letter_sizes(page: Page) -> list[float]:
+    """How large the letters of the page's figures are, in pixels; indices are left out.
+
+    matplotlib draws a letter as a shape of 100 units and scales it, the page scales the figure.
+    """
+    return page.evaluate(
+        """[...document.querySelectorAll(".attn-figure svg g")]
+            .filter(group => /scale/.test(group.getAttribute("transform")))
+            .map(group => { const {a, b} = group.getScreenCTM(); return 100 * Math.hypot(a, b); })"""
+    )
