@@ -40,6 +40,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     # Each name whole: the contracts on imports read names in strings.
     for part in (
         "attncourse.site.glued",
+        "attncourse.site.proofs",
         "attncourse.site.questions",
         "attncourse.site.roles",
         "attncourse.site.typography",
