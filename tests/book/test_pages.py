@@ -3,6 +3,7 @@
 import re
 from copy import copy
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
@@ -10,7 +11,9 @@ import pytest
 from browsing import in_both_schemes
 from bs4 import BeautifulSoup
 from conftest import ROOT
+from pypdf import PdfReader
 from sphinx_external_toc.parsing import parse_toc_yaml
+from visuals.driving import letter_sizes
 
 from attncourse.palette import DARK, LIGHT
 from attncourse.site.glossary import plural
@@ -40,6 +43,7 @@ AXE = ROOT / ".build" / "assets" / "node_modules" / "axe-core" / "axe.min.js"
 MEGABYTE = 1_000_000
 # Presses of the Tab key before the first explorer: 18 in the frame of a page, the rest its text's.
 MOST_STOPS = 32
+PAPER = 642  # px that A4 leaves between the margins
 
 every_page = pytest.mark.parametrize("where", PAGES)
 
@@ -257,6 +261,81 @@ def test_a_dark_page_is_printed_dark_on_white(look_at, where):
         page.emulate_media(media="screen", color_scheme="dark")
 
 
+def squeezed(text):
+    """Without white space: where lines break on paper is the browser's affair."""
+    return re.sub(r"\s", "", text)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("where", CHAPTERS)
+def test_on_paper_a_page_has_its_title_its_code_and_where_it_came_from(look_at, site, where):
+    page = look_at(where)
+    settle(page)
+    sheets = [sheet.extract_text() for sheet in PdfReader(BytesIO(page.pdf(format="A4"))).pages]
+    article = parsed(site / where).select_one("article")
+    title = squeezed(article.h1.get_text().rstrip("#"))
+    assert title in squeezed(sheets[0])
+    text = squeezed("".join(sheets))
+    visible = [
+        code for code in article.select("div.highlight pre") if not code.find_parent("details")
+    ]
+    lines = [squeezed(line) for code in visible for line in code.get_text().splitlines()]
+    assert [line for line in lines if line not in text] == []
+    assert "FromQuery,Key,Value,version" in text
+    assert "CCBY4.0" in text
+    for only_on_a_screen in ("Onthispage", "Skiptomaincontent", "Search"):
+        assert only_on_a_screen not in text.replace("searchsorted", "")
+    assert squeezed(str(ROOT)) not in text
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("where", CHAPTERS)
+@pytest.mark.parametrize("width", [PAPER])
+def test_on_paper_nothing_is_cut_off_at_the_edge(look_at, where, width):
+    page = look_at(where, width=width)
+    settle(page)
+    page.emulate_media(media="print")
+    try:
+        cut = page.evaluate(
+            """[...document.querySelectorAll("article :not(.math, .math *)")]
+                .filter(one => one.clientWidth && one.scrollWidth > one.clientWidth + 1)
+                .filter(one => getComputedStyle(one).overflowX !== "visible")
+                .map(one => one.outerHTML.slice(0, 200))"""
+        )
+        assert cut == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    finally:
+        page.emulate_media(media="screen")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("where", CHAPTERS)
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_letters_in_figures_can_be_read(look_at, site, where, width):
+    sizes = letter_sizes(look_at(where, width=width))
+    assert bool(sizes) == bool(parsed(site / where).select(".attn-figure svg"))
+    assert all(11.5 <= size <= 18 for size in sizes)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("where", CHAPTERS)
+def test_a_narrow_screen_loses_no_column_of_a_table(look_at, where):
+    page = look_at(where, width=390)
+    settle(page)
+    lost = page.evaluate(
+        """[...document.querySelectorAll("article :is(table.table, .attn-results) tbody :is(th, td)")]
+            .filter(cell => {
+                const around = cell.closest(".pst-scrollable-table-container, .cell_output > .output");
+                const edge = around.getBoundingClientRect().right + 1;
+                if (!cell.checkVisibility() || cell.getBoundingClientRect().right <= edge) return false;
+                const {overflowX, backgroundImage} = getComputedStyle(around);
+                return !(overflowX === "auto" && backgroundImage.includes("gradient"));
+            })
+            .map(cell => cell.outerHTML.slice(0, 200))"""
+    )
+    assert lost == []
+
+
 def assert_printed(page):
     for selector in ("body", "article p"):
         colour = page.locator(selector).first.evaluate("e => getComputedStyle(e).color")
@@ -359,6 +438,13 @@ def test_a_page_has_one_way_to_search_and_one_first_heading(site, where):
     page = parsed(site / where)
     assert len(page.select(".search-button__button")) == 1
     assert len(page.select("h1")) == 1
+
+
+@every_page
+def test_nothing_of_the_stock_theme_shows(site, where):
+    page = (site / where).read_text(encoding="utf-8")
+    for stock in ("Back to top", "fa-solid fa-arrow", "Theme by", "Created using"):
+        assert stock not in page, stock
 
 
 @every_page

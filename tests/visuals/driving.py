@@ -1,4 +1,4 @@
-"""Reading and moving explorers in a page, as their tests need it."""
+"""Reading and moving figures and explorers in a page, as their tests need it."""
 
 from __future__ import annotations
 
@@ -92,3 +92,15 @@ class Finger:
     def _send(self, kind: str, *at: float) -> None:
         points = [dict(zip("xy", at, strict=True))] if at else []
         self._session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+def letter_sizes(page: Page) -> list[float]:
+    """How large the letters of the page's figures are, in pixels; indices are left out.
+
+    matplotlib draws a letter as a shape of 100 units and scales it, the page scales the figure.
+    """
+    return page.evaluate(
+        """[...document.querySelectorAll(".attn-figure svg g")]
+            .filter(group => /scale/.test(group.getAttribute("transform")))
+            .map(group => { const {a, b} = group.getScreenCTM(); return 100 * Math.hypot(a, b); })"""
+    )
