@@ -34,7 +34,7 @@ benchmark: for-test
 	$(RUN) pytest tests/benchmarks --benchmark-quiet
 
 # Hostile and broken submissions by stock nbgrader and by the referee, in the table that the
-# instructor guide shows; about 15 minutes.
+# instructor guide shows; about 25 minutes.
 corpus: for-test
 	@PYTHONPATH=tests $(BIN)/python -m instructor.corpus.compare --out book/results/corpus.csv
 
