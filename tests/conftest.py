@@ -102,7 +102,7 @@ def open_page(tab: Tab, request: pytest.FixtureRequest) -> Iterator[OpenPage]:
     """``open_page(where, scheme="light", width=1440) -> playwright Page``; it closes the last one.
 
     ``where`` is a page of the built book ("similarity.html#proof"), or a Path to any HTML file,
-    which is opened from ``file://`` (the book is then not built).
+    which is opened from ``file://`` (the book is then not built), with ``query`` behind it.
     ``scheme`` is "light" or "dark": what the reader's system prefers.
 
     The test fails at its end for any fault of a `Visit`.
@@ -110,10 +110,14 @@ def open_page(tab: Tab, request: pytest.FixtureRequest) -> Iterator[OpenPage]:
     visits = []
 
     def open_(
-        where: str | Path, scheme: Scheme = "light", width: int = 1440, height: int = 900
+        where: str | Path,
+        scheme: Scheme = "light",
+        width: int = 1440,
+        height: int = 900,
+        query: str = "",
     ) -> Page:
         if isinstance(where, Path):
-            origin, address = "file://", where.resolve().as_uri()
+            origin, address = "file://", where.resolve().as_uri() + query
         else:
             origin = request.getfixturevalue("site_address")
             address = origin + where

@@ -1,4 +1,4 @@
-"""Fonts and MathJax: fetched when the book is built, never when it is read, never committed."""
+"""Fonts, MathJax, MiniSearch: fetched when the book is built, not when it is read nor committed."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ VENDORED = {
     "mathjax/es5/tex-chtml.js": "mathjax/tex-chtml.js",
     "mathjax/es5/output/chtml/fonts/woff-v2": "mathjax/output/chtml/fonts/woff-v2",
     "mathjax/LICENSE": "mathjax/LICENSE",
+    "minisearch/dist/umd/index.js": "minisearch/index.js",
+    "minisearch/LICENSE.txt": "minisearch/LICENSE.txt",
     f"{FONTS}/source-serif-4": "source-serif-4",
     f"{FONTS}/source-sans-3": "source-sans-3",
     f"{FONTS}/source-code-pro": "source-code-pro",
@@ -84,7 +86,7 @@ def vendor(root: Path) -> None:
     """
     if are_current(root):
         return
-    print("Fetching fonts and MathJax (npm ci) ...", flush=True)
+    print("Fetching fonts, MathJax and MiniSearch (npm ci) ...", flush=True)
     target = folder(root)
     target.mkdir(parents=True, exist_ok=True)
     (target / "installed.json").unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from attncourse.site import assets, cover, explorers, repository, theme
+from attncourse.site import assets, cover, explorers, origin, repository, theme
 from attncourse.site.freshness import execution_fingerprint
 
 
@@ -40,8 +40,12 @@ def setup(app: Sphinx) -> dict[str, Any]:
     # Each name whole: the contracts on imports read names in strings.
     for part in (
         "attncourse.site.glued",
+        "attncourse.site.predictions",
+        "attncourse.site.proofs",
         "attncourse.site.questions",
         "attncourse.site.roles",
+        "attncourse.site.search",
+        "attncourse.site.terms",
         "attncourse.site.typography",
     ):
         app.setup_extension(part)
@@ -57,6 +61,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", cover.draw)
     app.connect("builder-inited", theme.write_front_door)
     app.connect("html-page-context", explorers.load_script)
+    app.connect("html-page-context", origin.say_origin)
     app.connect("html-page-context", theme.repair_body)
     for stylesheet in (*assets.STYLESHEETS, theme.COLOURS):
         app.add_css_file(stylesheet)

@@ -1,18 +1,19 @@
-"""Questions to the reader: a prediction to commit to before reading on, and a self-test at the end.
+"""Questions to the reader: what predictions and self-tests share, and the self-tests.
 
-    ```{predict} Can one projection learn all three?
-    All three
+    ```{self-test} Which has one matrix?
+    :right: 2
+    Query and key separate
     : The answer to a reader who chose it.
 
-    Two of three
+    Shared
     : ...
     ```
 
-A ``{self-test}`` is written the same way and says under ``:right:`` which choice is right, counted
-from 1; "Right." or "Not so." is put in front of each answer.
+``:right:`` says which choice is right, counted from 1; "Right." or "Not so." is put in front of
+each answer.
 
-Both become a group of ``<details>`` of which one is open at a time: no script, and every choice is
-reached and opened from the keyboard.
+A question is a group of ``<details>`` of which one is open at a time: no script, and every choice
+is reached and opened from the keyboard. What a prediction adds stands in `predictions`.
 """
 
 from __future__ import annotations
@@ -42,30 +43,30 @@ class choice_label(nodes.General, nodes.TextElement):
     """The text of a choice, which opens its answer."""
 
 
-class Predict(SphinxDirective):
-    """See the module's docstring."""
+class Question(SphinxDirective):
+    """A prompt as the argument, the choices with their answers as the content."""
 
     required_arguments = 1
     final_argument_whitespace = True
     has_content = True
-    option_spec: ClassVar[dict[str, Any]] = {"name": unchanged}
-    called: ClassVar[str] = "a prediction"
+    called: ClassVar[str]
 
     def run(self) -> list[nodes.Node]:
         choices = self.choices()
-        number = self.env.new_serialno("question")
-        name = f"question-{number}-prompt"
-        whole = question(
-            ids=[f"question-{number}"], prompt=name, classes=["attn-question", f"attn-{self.name}"]
-        )
-        self.add_name(whole)
+        whole = self.whole()
+        (name,) = whole["ids"]
+        whole["classes"] += ["attn-question", f"attn-{self.name}"]
         text, messages = self.state.inline_text(self.arguments[0], self.lineno)
-        whole += prompt("", "", *text, ids=[name], classes=["attn-prompt"])
+        whole += prompt("", "", *text, ids=[f"{name}-prompt"], classes=["attn-prompt"])
         for one in choices:
-            one["group"] = f"question-{number}-choice"
+            one["group"] = f"{name}-choice"
             whole += one
         self.set_source_info(whole)
         return [whole, *messages]
+
+    def whole(self) -> question:
+        """The node that takes prompt and choices, with the one id that theirs are made from."""
+        raise NotImplementedError
 
     def choices(self) -> list[choice]:
         """The choices that the content declares, refused unless there are two or more."""
@@ -92,11 +93,16 @@ class Predict(SphinxDirective):
         ]
 
 
-class SelfTest(Predict):
+class SelfTest(Question):
     """See the module's docstring."""
 
-    option_spec: ClassVar[dict[str, Any]] = {**Predict.option_spec, "right": positive_int}
+    option_spec: ClassVar[dict[str, Any]] = {"name": unchanged, "right": positive_int}
     called = "a self-test"
+
+    def whole(self) -> question:
+        whole = question(ids=[f"question-{self.env.new_serialno('question')}"])
+        self.add_name(whole)
+        return whole
 
     def choices(self) -> list[choice]:
         choices = super().choices()
@@ -124,10 +130,14 @@ def _terms_and_answers(item: nodes.Node) -> tuple[list[nodes.Element], list[node
     )
 
 
-def visit_question(self: HTML5Translator, node: nodes.Element) -> None:
-    self.body.append(
-        self.starttag(node, "div", role="group", **{"aria-labelledby": node["prompt"]})
-    )
+def visit_question(self: HTML5Translator, node: question) -> None:
+    self.body.append(self.starttag(node, "div", **group_attributes(node)))
+
+
+def group_attributes(node: question) -> dict[str, Any]:
+    """What makes the element of a question a group that its prompt names."""
+    (name,) = next(node.findall(prompt))["ids"]
+    return {"role": "group", "aria-labelledby": name}
 
 
 def visit_prompt(self: HTML5Translator, node: nodes.Element) -> None:
@@ -143,7 +153,9 @@ def visit_choice_label(self: HTML5Translator, node: nodes.Element) -> None:
     self.body.append(self.starttag(node, "summary", "") + "<span>")
 
 
-def _end(tag: str) -> Any:
+def end(tag: str) -> Any:
+    """A visitor that closes the element."""
+
     def depart(self: HTML5Translator, node: nodes.Element) -> None:
         self.body.append(f"</{tag}>\n")
 
@@ -151,10 +163,9 @@ def _end(tag: str) -> Any:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    app.add_directive("predict", Predict)
     app.add_directive("self-test", SelfTest)
-    app.add_node(question, html=(visit_question, _end("div")))
-    app.add_node(prompt, html=(visit_prompt, _end("p")))
-    app.add_node(choice, html=(visit_choice, _end("details")))
-    app.add_node(choice_label, html=(visit_choice_label, _end("span></summary")))
+    app.add_node(question, html=(visit_question, end("div")))
+    app.add_node(prompt, html=(visit_prompt, end("p")))
+    app.add_node(choice, html=(visit_choice, end("details")))
+    app.add_node(choice_label, html=(visit_choice_label, end("span></summary")))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,8 +1,9 @@
 """Figures in the course's one style, as inline SVG that follows the page's light or dark mode.
 
-A figure is a row of panels that wraps on a narrow screen. Each panel is drawn by matplotlib in
-the light palette; :class:`Picture` then turns every colour of the palette into the CSS custom
-property of the same name, so the page decides, and the reader may change it while reading.
+A figure is a row of panels that wraps on a narrow screen, so that nothing in it shrinks. Each panel
+is drawn by matplotlib in the book's own sans serif and in the light palette; :class:`Picture` then
+turns every colour of the palette into the CSS custom property of the same name, so the page
+decides, and the reader may change it while reading.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import hashlib
 import io
 import re
 from collections.abc import Sequence
+from functools import cache
 from html import escape
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,18 +22,31 @@ import matplotlib as mpl
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontEntry, fontManager
 from matplotlib.patches import Rectangle
 from PIL import Image
 from torch import Tensor
 
 from attncourse.palette import LIGHT, css_variable
+from attncourse.visuals.notebook_colours import dark_in_a_notebook
 
 PEN_COLOURS = [LIGHT[name] for name in ("ink", "key", "query", "value")]
 
+# The book's sans serif, from a package: the same picture on every machine. What it has no glyph
+# for comes from matplotlib's own, letter by letter.
+FACE, FALLBACK = "Source Sans Pro", "DejaVu Sans"
+# Style and weight, as matplotlib asks for them, of each file. The book's bold is a semibold.
+FONT_FILES = {"Regular": ("normal", 400), "It": ("italic", 400), "Semibold": ("normal", 700)}
+
 STYLE: Any = {
-    "font.family": "DejaVu Sans",  # ships with matplotlib: the same picture on every machine
-    "font.size": 9,
-    "axes.titlesize": 9.5,
+    "font.family": [FACE, FALLBACK],
+    "font.size": 10,  # points of 4/3 px: 13 px on a screen, as a caption
+    "mathtext.fontset": "custom",
+    **{f"mathtext.{style}": FACE for style in ("rm", "sf")},
+    **{f"mathtext.{style}": f"{FACE}:italic" for style in ("it", "cal")},
+    **{f"mathtext.{style}": f"{FACE}:bold" for style in ("bf", "bfit")},
+    "mathtext.fallback": "stixsans",
+    "axes.titlesize": 11,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.spines.top": False,
@@ -49,7 +65,10 @@ STYLE: Any = {
     "ytick.color": LIGHT["muted"],
 }
 
-WIDTH, HEIGHT = 3.3, 2.6  # inches; two panels stand beside each other, one fills a phone
+# In inches of 96 px: two panels stand beside each other in the narrowest text column, 41 rem, and
+# one fills a phone when it has grown a little.
+WIDTH, HEIGHT, GROWTH = 3.25, 2.6, 1.2
+PIXELS = 96
 
 
 def panels(*titles: str, width: float = WIDTH, height: float = HEIGHT) -> list[Axes]:
@@ -60,7 +79,8 @@ def panels(*titles: str, width: float = WIDTH, height: float = HEIGHT) -> list[A
 
     Args:
         titles: what stands above each panel.
-        width, height: of each panel, in inches; 3.6 inches is what a phone is wide.
+        width, height: of each panel, in inches; a phone has room for 3.7, and what is wider
+            shrinks there, its letters too. Three stand side by side where each has 2.4.
     """
     _set_style()
     made = []
@@ -72,9 +92,19 @@ def panels(*titles: str, width: float = WIDTH, height: float = HEIGHT) -> list[A
 
 
 def _set_style() -> None:
+    _load_face()
     # From matplotlib's own defaults: a reader's usetex or bounding box would be another picture.
     mpl.rcdefaults()
     mpl.rcParams.update(STYLE)
+
+
+@cache
+def _load_face() -> None:
+    folder = files("font_source_sans_pro") / "files"
+    for name, (style, weight) in FONT_FILES.items():
+        file = str(folder / f"SourceSansPro-{name}.ttf")
+        entry = FontEntry(file, name=FACE, style=style, weight=weight, size="scalable")
+        fontManager.ttflist.insert(0, entry)  # before one of the same name that the system has
 
 
 def heat(
@@ -158,9 +188,12 @@ class Picture:
         file.write_bytes(self._png())
 
     def _html(self) -> str:
+        widest = PIXELS * max(figure.get_figwidth() for figure in self._figures)
+        columns = f"repeat(auto-fill,minmax(min(100%,{widest:.0f}px),1fr))"
         return (
             f'<div class="attn-figure" role="img" aria-label="{escape(self.alt)}" '
-            'style="display:flex;flex-wrap:wrap;gap:0.5rem 1.5rem">'
+            f'style="display:grid;grid-template-columns:{columns};gap:1rem 1.5rem">'
+            f"<style>{dark_in_a_notebook('.attn-figure')}</style>"
             + "".join(_themed_svg(figure) for figure in self._figures)
             + "</div>"
         )
@@ -214,4 +247,6 @@ def _themed_svg(figure: Figure) -> str:
     svg = re.sub(r'(href="|url\()#', rf"\1#{own}", svg)
     for name, colour in LIGHT.items():
         svg = svg.replace(colour, css_variable(name))
-    return svg.replace("<svg", '<svg aria-hidden="true" style="max-width:100%;height:auto"', 1)
+    most = GROWTH * PIXELS * figure.get_figwidth()
+    size = f"width:100%;max-width:{most:.0f}px;height:auto"
+    return svg.replace("<svg", f'<svg aria-hidden="true" style="{size}"', 1)

@@ -79,5 +79,5 @@ def _finish(axes: Axes, model: str) -> None:
     axes.set_xlabel(f"layer of {model if len(model) <= 30 else '…' + model[-29:]}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.3 * (high - low))  # room for the legend above the data
-    axes.legend(loc="upper left", ncols=2, fontsize=8, handlelength=1.5, columnspacing=1)
+    axes.set_ylim(low, high + 0.45 * (high - low))  # room for the legend above the data
+    axes.legend(loc="upper left", ncols=2, handlelength=1.5, columnspacing=1)

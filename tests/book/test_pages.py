@@ -1,22 +1,29 @@
 """The built book as a reader meets it: every page, in a real browser that reaches nobody outside."""
 
 import re
+from copy import copy
 from functools import cache
+from io import BytesIO
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from browsing import in_both_schemes
 from bs4 import BeautifulSoup
 from conftest import ROOT
+from pypdf import PdfReader
 from sphinx_external_toc.parsing import parse_toc_yaml
+from visuals.driving import letter_sizes
 
 from attncourse.palette import DARK, LIGHT
+from attncourse.site.glossary import plural
+from attncourse.site.terms import occurrence_of
 
 CHAPTERS = [f"{name}.html" for name in parse_toc_yaml(ROOT / "_toc.yml")]
 PAGES = [*CHAPTERS, "search.html", "genindex.html"]
 # Each page's explorers, with a button or choice in each that changes what it shows at first.
 EXPLORERS = {
+    "book/one-minute.html": {"one_head": "Next"},
     "book/similarity.html": {"pixel_match": "dot product"},
     "book/attention.html": {"live_softmax": "All equal"},
     "book/shared-projection.html": {"one_projection": "Stretch"},
@@ -26,8 +33,17 @@ EXPLORERS = {
     },
     "book/value.html": {"key_value": "K = V"},
 }
+# The opening page shows what the chapters argue about, and argues nothing itself.
+ARGUING = [where for where in EXPLORERS if where != "book/one-minute.html"]
+# Chapters in which the reader commits to something.
+PREDICTING = [
+    page for page in CHAPTERS if "```{predict} " in (ROOT / page).with_suffix(".md").read_text()
+]
 AXE = ROOT / ".build" / "assets" / "node_modules" / "axe-core" / "axe.min.js"
 MEGABYTE = 1_000_000
+# Presses of the Tab key before the first explorer: 18 in the frame of a page, the rest its text's.
+MOST_STOPS = 32
+PAPER = 642  # px that A4 leaves between the margins
 
 every_page = pytest.mark.parametrize("where", PAGES)
 
@@ -48,9 +64,15 @@ def settle(page):
     )
 
 
-def violations(page):
+def violations(page, *within):
+    """What axe finds in the page, or only in what these selectors match."""
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate("async () => (await axe.run({ resultTypes: ['violations'] })).violations")
+    found = page.evaluate(
+        """async within => (await axe.run(
+            within.length ? { include: within.map(each => [each]) } : document,
+            { resultTypes: ['violations'] })).violations""",
+        within,
+    )
     return [
         f"{v['id']}: {v['help']}\n  {node['html'][:200]}\n  {node['failureSummary']}"
         for v in found
@@ -159,6 +181,75 @@ def test_an_explorer_in_a_page_answers_to_a_drag_a_click_and_a_key(
     assert explorer.inner_text() != before
 
 
+# What a reader can press, write in or open. What scrolls is a stop too, for without one no key moves
+# it; and in a group of radio buttons only one is.
+CONTROLS = "a[href], button, summary, input, select, textarea, [role=slider], .attn-explorer"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("where", EXPLORERS)
+def test_the_tab_key_stops_only_at_links_and_controls_on_its_way_to_the_first_explorer(
+    open_page, where
+):
+    page = open_page(where)
+    settle(page)
+    page.wait_for_timeout(400)  # the theme makes what scrolls reachable a moment after a change
+    ways = page.evaluate(
+        """controls => {
+            const first = document.querySelector(".attn-explorer");
+            return [...document.querySelectorAll(controls)]
+                .filter(each => each.compareDocumentPosition(first) & Node.DOCUMENT_POSITION_FOLLOWING)
+                .filter(each => each.tabIndex >= 0 && each.checkVisibility({ visibilityProperty: true }))
+                .filter(each => each.type !== "radio" || each.matches(":checked")
+                    || !document.querySelector(`[name="${each.name}"]:checked`)
+                        && each === document.querySelector(`[name="${each.name}"]`))
+                .length;
+        }""",
+        CONTROLS,
+    )
+    stops = []
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        stop = page.evaluate(
+            """controls => {
+                const focused = document.activeElement;
+                const style = getComputedStyle(focused);
+                return focused.closest(".attn-explorer") ? "explorer"
+                    : focused.matches(controls) ? "control"
+                    : /auto|scroll/.test(style.overflowX) && focused.scrollWidth > focused.clientWidth
+                        ? "scrolls" : focused.outerHTML.slice(0, 200);
+            }""",
+            CONTROLS,
+        )
+        if stop == "explorer":
+            break
+        stops.append(stop)
+    assert set(stops) <= {"control", "scrolls"}
+    assert stops.count("control") == ways
+    assert len(stops) <= MOST_STOPS
+
+
+@pytest.mark.browser
+@every_page
+def test_no_formula_is_a_stop_of_the_tab_key_and_each_is_there_for_a_screen_reader(look_at, where):
+    page = look_at(where)
+    settle(page)
+    formulas = page.evaluate(
+        """() => [...document.querySelectorAll("mjx-container")].map(each =>
+            [each.tabIndex, each.querySelector("mjx-assistive-mml math")?.textContent ?? ""])"""
+    )
+    assert [each for each in formulas if each[0] >= 0 or not each[1].strip()] == []
+
+
+@pytest.mark.browser
+@every_page
+def test_what_a_cell_prints_has_no_button_to_copy_it(look_at, where):
+    page = look_at(where)
+    assert page.locator(".output button.copybtn").count() == 0
+    code = page.locator("div.cell_input:visible div.highlight pre").count()
+    assert page.locator("div.cell_input:visible button.copybtn").count() == code
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("where", CHAPTERS)
 def test_a_dark_page_is_printed_dark_on_white(look_at, where):
@@ -168,6 +259,81 @@ def test_a_dark_page_is_printed_dark_on_white(look_at, where):
         assert_printed(page)
     finally:
         page.emulate_media(media="screen", color_scheme="dark")
+
+
+def squeezed(text):
+    """Without white space: where lines break on paper is the browser's affair."""
+    return re.sub(r"\s", "", text)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("where", CHAPTERS)
+def test_on_paper_a_page_has_its_title_its_code_and_where_it_came_from(look_at, site, where):
+    page = look_at(where)
+    settle(page)
+    sheets = [sheet.extract_text() for sheet in PdfReader(BytesIO(page.pdf(format="A4"))).pages]
+    article = parsed(site / where).select_one("article")
+    title = squeezed(article.h1.get_text().rstrip("#"))
+    assert title in squeezed(sheets[0])
+    text = squeezed("".join(sheets))
+    visible = [
+        code for code in article.select("div.highlight pre") if not code.find_parent("details")
+    ]
+    lines = [squeezed(line) for code in visible for line in code.get_text().splitlines()]
+    assert [line for line in lines if line not in text] == []
+    assert "FromQuery,Key,Value,version" in text
+    assert "CCBY4.0" in text
+    for only_on_a_screen in ("Onthispage", "Skiptomaincontent", "Search"):
+        assert only_on_a_screen not in text.replace("searchsorted", "")
+    assert squeezed(str(ROOT)) not in text
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("where", CHAPTERS)
+@pytest.mark.parametrize("width", [PAPER])
+def test_on_paper_nothing_is_cut_off_at_the_edge(look_at, where, width):
+    page = look_at(where, width=width)
+    settle(page)
+    page.emulate_media(media="print")
+    try:
+        cut = page.evaluate(
+            """[...document.querySelectorAll("article :not(.math, .math *)")]
+                .filter(one => one.clientWidth && one.scrollWidth > one.clientWidth + 1)
+                .filter(one => getComputedStyle(one).overflowX !== "visible")
+                .map(one => one.outerHTML.slice(0, 200))"""
+        )
+        assert cut == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    finally:
+        page.emulate_media(media="screen")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("where", CHAPTERS)
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_letters_in_figures_can_be_read(look_at, site, where, width):
+    sizes = letter_sizes(look_at(where, width=width))
+    assert bool(sizes) == bool(parsed(site / where).select(".attn-figure svg"))
+    assert all(11.5 <= size <= 18 for size in sizes)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("where", CHAPTERS)
+def test_a_narrow_screen_loses_no_column_of_a_table(look_at, where):
+    page = look_at(where, width=390)
+    settle(page)
+    lost = page.evaluate(
+        """[...document.querySelectorAll("article :is(table.table, .attn-results) tbody :is(th, td)")]
+            .filter(cell => {
+                const around = cell.closest(".pst-scrollable-table-container, .cell_output > .output");
+                const edge = around.getBoundingClientRect().right + 1;
+                if (!cell.checkVisibility() || cell.getBoundingClientRect().right <= edge) return false;
+                const {overflowX, backgroundImage} = getComputedStyle(around);
+                return !(overflowX === "auto" && backgroundImage.includes("gradient"));
+            })
+            .map(cell => cell.outerHTML.slice(0, 200))"""
+    )
+    assert lost == []
 
 
 def assert_printed(page):
@@ -216,12 +382,49 @@ def test_on_a_narrow_screen_chapters_sections_and_search_are_a_button_away(open_
 
 
 @pytest.mark.browser
-def test_search_finds_a_chapter(open_page):
+def test_the_search_box_leads_to_what_is_found(open_page):
     page = open_page("book/index.html")
     page.get_by_role("button", name="Search").click()
-    page.get_by_role("searchbox").fill("softmax")
+    page.get_by_role("searchbox").fill("1x1 convolution")
     page.keyboard.press("Enter")
-    page.wait_for_selector('#search-results a[href*="attention.html"]')
+    page.locator("#search-results a").first.click()
+    page.wait_for_url("**/" + FOUND_FIRST["1x1 convolution"])
+
+
+# What a reader types, and what should come first.
+FOUND_FIRST = {
+    "1x1 convolution": "book/glossary.html#term-11-convolution",
+    "1×1": "book/glossary.html#term-11-convolution",
+    "Q K V": "book/index.html",
+    "W_Q": "book/notation.html",
+    "W_q": "book/notation.html",
+    "self-attention length": "book/answers.html#what-is-self-attention-and-which-lengths-must-agree",
+    "d_k": "book/attention.html#what-d-k-is-for",
+    "softmax": "book/glossary.html#term-softmax",
+    "K = V": "book/value.html#what-k-v-cannot-carry",
+}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("words", FOUND_FIRST)
+def test_the_search_finds_first_what_a_reader_wants_also_from_a_file(open_page, site, words):
+    page = open_page(site / "search.html", query=f"?q={quote(words)}")
+    first = page.locator("#search-results > li > a").first
+    assert first.get_attribute("href").removeprefix("./") == FOUND_FIRST[words]
+    assert page.locator("#search-results > li > p").count() > 0
+    shown = page.locator("#search-results").inner_text()
+    assert not re.search(r"\\[a-z(\[]|\$", shown), shown
+
+
+@pytest.mark.browser
+@in_both_schemes
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("words", ["d_model", "no such word", "zzzz"])
+def test_axe_finds_no_violation_in_what_the_search_shows(open_page, scheme, width, words):
+    page = open_page(f"search.html?q={quote(words)}", scheme, width)
+    settle(page)
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.browser
@@ -235,6 +438,13 @@ def test_a_page_has_one_way_to_search_and_one_first_heading(site, where):
     page = parsed(site / where)
     assert len(page.select(".search-button__button")) == 1
     assert len(page.select("h1")) == 1
+
+
+@every_page
+def test_nothing_of_the_stock_theme_shows(site, where):
+    page = (site / where).read_text(encoding="utf-8")
+    for stock in ("Back to top", "fa-solid fa-arrow", "Theme by", "Created using"):
+        assert stock not in page, stock
 
 
 @every_page
@@ -254,6 +464,115 @@ def test_links_lead_somewhere(site, where):
         elif parts.fragment and not parsed(target.resolve()).find(id=unquote(parts.fragment)):
             broken.append(f"{address} is not a place in that page")
     assert not broken, "\n".join(broken)
+
+
+def glossary():
+    """The entries of the glossary, as its source has them: (name, forms, whether by hand)."""
+    source = (ROOT / "book/glossary.md").read_text(encoding="utf-8")
+    for block in re.findall(r"^```\{glossary\}\n(.*?)^```", source, re.DOTALL | re.MULTILINE):
+        for entry in re.split(r"\n\n(?=\S)", block):
+            name = entry.splitlines()[0]
+            also = re.search(r"^ +:also: (.*)", entry, re.MULTILINE)
+            forms = [*re.split(r" \(|\)$", name), *(also[1].split(", ") if also else [])]
+            forms = [form for form in forms if form]
+            yield name, [*forms, *map(plural, forms)], ":linked: by hand" in entry
+
+
+def prose(page):
+    """The running prose of a page, and in it each link to the glossary: (where it begins, address)."""
+    text, links = "", []
+
+    def read(element):
+        nonlocal text
+        for child in element.children:
+            if isinstance(child, str):
+                text += child
+            elif "attn-term" in child.get("class", []):
+                links.append((len(text), child["href"]))
+                read(child)
+            elif child.name in ("a", "code") or {"math", "attn-glued"} & set(
+                child.get("class", [])
+            ):
+                text += "\0"
+            else:
+                read(child)
+
+    for paragraph in page.select("article p"):
+        if not paragraph.find_parent(class_=["attn-question", "attn-term-card", "cell"]):
+            read(paragraph)
+            text += "\0"
+    return text, links
+
+
+LINKED = [
+    where for where in CHAPTERS if not re.search(r"notation|glossary|api|guide|bibliography", where)
+]
+# Words with other senses, where a chapter has one of these and not the one of the glossary.
+OTHER_SENSES = {
+    "book/similarity.html": {"value", "cycle"},
+    "book/value.html": {"cycle", "wish"},
+}
+
+
+def first_uses(text, entries):
+    """Where each entry is first used: {name: position}."""
+    name_of = {form.lower(): name for name, forms, _ in entries for form in forms}
+    found = {}
+    for use in occurrence_of(name_of).finditer(text):
+        form = " ".join(use[0].lower().replace("’", "'").split())
+        found.setdefault(name_of[form], use.start())
+    return found
+
+
+@pytest.mark.parametrize("where", LINKED)
+def test_each_word_of_the_glossary_is_linked_once_in_a_chapter_at_its_first_use(site, where):
+    page = parsed(site / where)
+    text, links = prose(page)
+    assert len(links) == len(page.select("a.attn-term")), "a link stands outside of running prose"
+    linked = {address.partition("#")[2]: start for start, address in links}
+    assert len(linked) == len(links), "a word is linked twice"
+    anchors = {
+        " ".join(term.get_text().removesuffix("#").replace("’", "'").split()): term["id"]
+        for term in parsed(site / "book/glossary.html").select("dl.glossary > dt")
+    }
+    entries = list(glossary())
+    automatic = [entry for entry in entries if not entry[2]]
+    wanted = {anchors[name]: start for name, start in first_uses(text, automatic).items()}
+    by_hand = {anchors[name] for name, _, hand in entries if hand}
+    assert {a: start for a, start in linked.items() if a not in by_hand} == wanted
+
+    used = {
+        name
+        for entry in entries
+        if entry[2]
+        for name in first_uses(text, [entry])
+        if name not in OTHER_SENSES.get(where, ())
+    }
+    unmarked = {name for name in used if anchors[name] not in linked}
+    assert not unmarked, (
+        f"{where} uses {sorted(unmarked)} and marks none: write {{term}}`word` (or {{q}}, {{k}}, {{v}})"
+        " where it is first meant as in the glossary, or say in OTHER_SENSES that it never is"
+    )
+
+
+@pytest.mark.parametrize("where", LINKED)
+def test_a_card_shows_words_and_no_tex(site, where):
+    for card in parsed(site / where).select(".attn-term-card"):
+        assert not re.search(r"[\\$_^{}]", card.text), card.text
+        assert card.p.text.rstrip()[-1] in ".?!"
+
+
+@pytest.mark.browser
+@in_both_schemes
+@pytest.mark.parametrize("width", [1440, 390])
+def test_axe_finds_no_violation_in_an_open_card(open_page, scheme, width):
+    page = open_page("book/query-and-key.html", scheme, width)
+    settle(page)
+    page.locator("a.attn-term").first.focus()
+    page.keyboard.press("Tab")
+    assert page.locator(".attn-term-card:visible").count() == 1
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @every_page
@@ -295,7 +614,7 @@ def test_explorers_are_where_the_book_promises_them(site):
     }
 
 
-@pytest.mark.parametrize("where", EXPLORERS)
+@pytest.mark.parametrize("where", ARGUING)
 def test_a_chapter_has_the_rhythm_of_a_chapter(site, where):
     page = parsed(site / where)
     headings = [heading.get_text().rstrip("#") for heading in page.select("article h2")]
@@ -307,6 +626,64 @@ def test_a_chapter_has_the_rhythm_of_a_chapter(site, where):
     tests = page.select("#check-yourself .attn-self-test")
     assert len(tests) == source.count("{self-test}") >= 3
     assert all(len(test.select(".attn-right")) == 1 for test in tests)
+
+
+def test_the_opening_page_is_short_and_begins_with_the_picture(site):
+    text = copy(parsed(site / "book/one-minute.html").select_one("article"))
+    for aside in text.select(".cell, .headerlink, .prev-next-area"):
+        if aside.select(".attn-mount"):
+            aside.replace_with(" PICTURE ")
+        else:
+            aside.decompose()
+    words = re.findall(r"\w[^\s]*", text.get_text(" "))
+    assert words.index("PICTURE") <= 100
+    assert len(words) <= 350
+    assert len(text.select("ol > li")) == 6  # one for each step of the picture
+
+
+@pytest.mark.parametrize("where", PREDICTING)
+def test_each_prediction_has_a_name_and_one_place_below_where_it_is_settled(site, where):
+    asked = parsed(site / where).select(".attn-predict")
+    source = (ROOT / where).with_suffix(".md").read_text(encoding="utf-8")
+    assert len(asked) == source.count("```{predict} ") >= 1
+    for prediction in asked:
+        key = f"{where.removesuffix('.html')}#{prediction['id'].removeprefix('prediction-')}"
+        assert prediction["data-key"] == key
+        assert len(prediction.find_all_next(id=prediction["data-place"])) == 1
+    assert len(parsed(site / where).select(".attn-predicted")) == len(asked)
+
+
+# Each scheme and each width once: what one has to do with the other is tested with the pages.
+@pytest.mark.browser
+@pytest.mark.parametrize("where", PREDICTING)
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
+def test_what_a_reader_commits_to_stands_beside_its_run_until_it_is_forgotten(
+    open_page, where, scheme, width
+):
+    page = open_page(where, scheme, width)
+    asked, settled = page.locator(".attn-predict"), page.locator(".attn-predicted")
+    before = settled.all_inner_texts()
+    choices = [one.locator(".attn-choice").first.inner_text() for one in asked.all()]
+    for one in asked.all():
+        one.get_by_role("radio").first.focus()
+        page.keyboard.press("Space")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+    page.reload()
+    settle(page)
+    for place, choice in zip(settled.all(), choices, strict=True):
+        assert place.inner_text().split("\n")[:2] == ["You predicted:", choice]
+        place.locator("summary").click()
+    assert (
+        page.locator(".attn-predict :is(button, input:enabled)").locator("visible=true").count()
+        == 0
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_role("button", name="Forget my predictions").click()
+    assert violations(page, ".attn-predict", ".attn-predicted", ".attn-forget") == []
+    page.get_by_role("button", name="Forget them").click()
+    assert settled.all_inner_texts() == before
+    assert violations(page, ".attn-predict", ".attn-predicted", ".attn-forget") == []
 
 
 def test_pages_carry_no_path_of_the_machine_that_built_them(site):

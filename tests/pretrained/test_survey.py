@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import ROOT
 from pretrained import tiny_models
 from safetensors.torch import load_file, save_file
 
@@ -223,3 +224,10 @@ def test_random_heads_overlap_by_their_share_of_the_space(minilm):
     assert random["overlap_qk"].median() == pytest.approx(32 / 384, abs=0.002)
     assert random["symmetry"].median() == pytest.approx(0, abs=0.005)
     assert random["positive_energy"].median() == pytest.approx(0.5, abs=0.005)
+
+
+@needs_minilm
+def test_the_record_that_the_book_shows_is_what_the_survey_says_today(minilm):
+    record = pd.read_csv(ROOT / "book" / "results" / "survey-minilm.csv")
+    record = record.astype(minilm.dtypes)
+    pd.testing.assert_frame_equal(record, minilm, check_exact=False, rtol=0, atol=1e-3)

@@ -48,7 +48,7 @@ PAGES = [
     "_config.yml",
     "_toc.yml",
     "book/index.md",
-    "book/_static/attn.css",
+    "book/_static/text.css",
     "exercises/ps1/one.ipynb",
     "attncourse/checking/engine.py",
     "attncourse/experiments/training.py",

@@ -1,5 +1,6 @@
-"""Predictions and self-tests: what an author writes, and what a page holds."""
+"""Predictions and self-tests: what an author writes, and what a page holds without a script."""
 
+import re
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ GOOD = """# Page
 ## Circle
 
 ```{predict} Can one $W$ learn *all three*?
+:name: all-three
 All three
 : No: $s_{ij} = s_{ji}$. See [the circle](#circle).
 
@@ -26,18 +28,29 @@ None
 ```
 
 ```{predict} Another?
+:name: another
 Yes
 : It is.
 
 No
 : It is not.
 ```
+
+```{predicted} all-three
+```
+
+```{predicted} another
+```
 """
 
 # Without formulas: those would ask for Sphinx's own, remote MathJax.
-PLAIN = """# Page
+PLAIN = """---
+orphan: true
+---
+# Page
 
-```{predict} Which?
+```{self-test} Which?
+:right: 1
 One
 : First.
 
@@ -49,7 +62,10 @@ Three
 ```
 """
 
-SELF_TEST = r"""# Page
+SELF_TEST = r"""---
+orphan: true
+---
+# Page
 
 ```{self-test} Which has *one* matrix?
 :right: 2
@@ -65,25 +81,46 @@ None
 """
 
 
-def build(folder, text):
-    (folder / "index.md").write_text(text, encoding="utf-8")
+def build(folder, index, *options, **others):
+    for name, text in {"index": index, **others}.items():
+        (folder / f"{name}.md").write_text(text, encoding="utf-8")
     (folder / "conf.py").write_text(
-        'extensions = ["myst_parser", "attncourse.site.questions", "attncourse.site.roles"]\n'
+        'extensions = ["myst_parser", "attncourse.site.predictions", "attncourse.site.roles"]\n'
         'myst_enable_extensions = ["deflist", "dollarmath"]\n'
     )
     return subprocess.run(
-        [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", folder, folder / "out"],
+        [
+            sys.executable,
+            "-m",
+            "sphinx",
+            "-W",
+            *options,
+            "-q",
+            "-b",
+            "html",
+            folder,
+            folder / "out",
+        ],
         capture_output=True,
         text=True,
     )
 
 
+def parsed(path):
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def book(tmp_path_factory):
     folder = tmp_path_factory.mktemp("questions")
-    built = build(folder, GOOD)
+    built = build(folder, GOOD, tested=SELF_TEST, plain=PLAIN)
     assert built.returncode == 0, built.stderr
-    return BeautifulSoup((folder / "out" / "index.html").read_text(), "html.parser")
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def page(book):
+    return parsed(book / "index.html")
 
 
 def test_every_choice_is_a_summary_and_its_answer_is_hidden_below_it(page):
@@ -124,11 +161,8 @@ def test_markup_works_in_question_choice_and_answer(page):
     assert first.select_one('details a[href="#circle"]')
 
 
-def test_a_self_test_says_of_every_choice_whether_it_is_right_and_why(tmp_path):
-    built = build(tmp_path, SELF_TEST)
-    assert built.returncode == 0, built.stderr
-    page = BeautifulSoup((tmp_path / "out" / "index.html").read_text(), "html.parser")
-    (test,) = page.select(".attn-self-test")
+def test_a_self_test_says_of_every_choice_whether_it_is_right_and_why(book):
+    (test,) = parsed(book / "tested.html").select(".attn-self-test")
     assert test.select_one(".attn-prompt em").text == "one"
     choices = test.select("details")
     assert [c.summary.text.strip() for c in choices] == [
@@ -145,13 +179,9 @@ def test_a_self_test_says_of_every_choice_whether_it_is_right_and_why(tmp_path):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("directive", ["predict", "self-test"])
-def test_all_answers_are_printed(tmp_path, open_page, directive):
-    right = ":right: 1\n" if directive == "self-test" else ""
-    question = f"```{{{directive}}} Which?\n{right}One\n: First.\n\nTwo\n: Second.\n```\n"
-    assert build(tmp_path, f"# Page\n\n{question}").returncode == 0
-    page = open_page(tmp_path / "out" / "index.html")
-    page.add_style_tag(path=ROOT / "book" / "_static" / "attn.css")
+def test_all_answers_are_printed(book, open_page):
+    page = open_page(book / "plain.html")
+    page.add_style_tag(path=ROOT / "book" / "_static" / "questions.css")
     answer = page.locator("details p", has_text="Second.")
     assert not answer.is_visible()
     page.emulate_media(media="print")
@@ -159,10 +189,9 @@ def test_all_answers_are_printed(tmp_path, open_page, directive):
 
 
 @pytest.mark.browser
-def test_one_answer_is_open_at_a_time_and_the_keyboard_opens_it(tmp_path, open_page):
-    assert build(tmp_path, PLAIN).returncode == 0
-    page = open_page(tmp_path / "out" / "index.html")
-    choices = page.locator(".attn-predict").first.locator("details")
+def test_one_answer_is_open_at_a_time_and_the_keyboard_opens_it(book, open_page):
+    page = open_page(book / "plain.html")
+    choices = page.locator("details")
     choices.nth(0).locator("summary").click()
     choices.nth(1).locator("summary").focus()
     page.keyboard.press("Enter")
@@ -170,56 +199,62 @@ def test_one_answer_is_open_at_a_time_and_the_keyboard_opens_it(tmp_path, open_p
     assert is_open == [False, True, False]
 
 
-@pytest.mark.parametrize(
-    ("content", "complaint"),
-    [
-        ("Yes\n: It is.", "at least two choices, got 1"),
-        ("Just a paragraph.", "one definition list and nothing else"),
-        (
-            "Yes\n: It is.\n\nNo\n: It is not.\n\nAnd a word.",
-            "one definition list and nothing else",
-        ),
-        (
-            "Yes\n: It is.\n: It is again.\n\nNo\n: It is not.",
-            "'Yes' of a prediction needs exactly",
-        ),
-        (
-            "Yes\n: It is.\n\n% apart\n\nNo\n: It is not.",
-            "one definition list and nothing else",
-        ),
-        ("", "one definition list and nothing else"),
-    ],
-)
-def test_a_malformed_prediction_fails_the_build_and_says_where_and_why(
-    tmp_path, content, complaint
-):
-    built = build(tmp_path, f"# Page\n\nText.\n\n```{{predict}} Really?\n{content}\n```\n")
+# The first line of each question is the eighth of its page.
+REFUSED = {
+    "one": ("predict", "Yes\n: It is.", "a prediction needs at least two choices, got 1"),
+    "none": ("predict", "Just a paragraph.", "a prediction holds one definition list and nothing"),
+    "more": (
+        "predict",
+        "Yes\n: It is.\n\nNo\n: It is not.\n\nAnd a word.",
+        "one definition list and nothing else",
+    ),
+    "two-answers": (
+        "predict",
+        "Yes\n: It is.\n: It is again.\n\nNo\n: It is not.",
+        "'Yes' of a prediction needs exactly",
+    ),
+    "two-lists": (
+        "predict",
+        "Yes\n: It is.\n\n% apart\n\nNo\n: It is not.",
+        "one definition list and nothing else",
+    ),
+    "empty": ("predict", "", "one definition list and nothing else"),
+    "lone": (
+        "self-test",
+        ":right: 1\nYes\n: It is.",
+        "a self-test needs at least two choices, got 1",
+    ),
+    **{
+        f"right-{number}": ("self-test", f"{option}Yes\n: It is.\n\nNo\n: It is not.", complaint)
+        for number, (option, complaint) in enumerate(
+            [
+                ("", "with N from 1 to 2, got None"),
+                (":right: 3\n", "with N from 1 to 2, got 3"),
+                (":right: 0\n", "Invalid option value for 'right': 0"),
+                (":right: Yes\n", "Invalid option value for 'right': Yes"),
+            ]
+        )
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory):
+    pages = {
+        name: f"---\norphan: true\n---\n# Page\n\nText.\n\n```{{{kind}}} Really?\n{content}\n```\n"
+        for name, (kind, content, _) in REFUSED.items()
+    }
+    built = build(tmp_path_factory.mktemp("refused"), "# Index", "--keep-going", **pages)
     assert built.returncode != 0
-    assert "index.md:5" in built.stderr
-    assert complaint in built.stderr
+    return built.stderr
 
 
-@pytest.mark.parametrize(
-    ("option", "complaint"),
-    [
-        ("", "with N from 1 to 2, got None"),
-        (":right: 3\n", "with N from 1 to 2, got 3"),
-        (":right: 0\n", "Invalid option value for 'right': 0"),
-        (":right: Yes\n", "Invalid option value for 'right': Yes"),
-    ],
-)
-def test_a_self_test_must_say_which_of_its_choices_is_right(tmp_path, option, complaint):
-    question = f"```{{self-test}} Really?\n{option}Yes\n: It is.\n\nNo\n: It is not.\n```\n"
-    built = build(tmp_path, f"# Page\n\nText.\n\n{question}")
-    assert built.returncode != 0
-    assert "index.md:5" in built.stderr
-    assert complaint in built.stderr
-
-
-def test_a_malformed_self_test_is_called_one(tmp_path):
-    built = build(tmp_path, "# Page\n\n```{self-test} Really?\n:right: 1\nYes\n: It is.\n```\n")
-    assert built.returncode != 0
-    assert "a self-test needs at least two choices, got 1" in built.stderr
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_malformed_question_fails_the_build_and_says_where_and_why(refusals, name):
+    *_, complaint = REFUSED[name]
+    # A complaint may have several lines: all until that of another page.
+    told = re.findall(rf"/{name}\.md:8: (.*?)(?=^/|\Z)", refusals, re.DOTALL | re.MULTILINE)
+    assert any(complaint in each for each in told), refusals
 
 
 def test_colour_words_have_a_class_each(tmp_path):

@@ -1,4 +1,4 @@
-"""Reading and moving explorers in a page, as their tests need it."""
+"""Reading and moving figures and explorers in a page, as their tests need it."""
 
 from __future__ import annotations
 
@@ -57,3 +57,50 @@ def assert_fits_and_is_accessible(page: Page, width: int, axe: str) -> None:
     page.evaluate(axe)
     found = page.evaluate("axe.run({ resultTypes: ['violations'] })")["violations"]
     assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
+
+
+def middle(hold: Locator) -> tuple[float, float]:
+    hold.evaluate("hold => hold.scrollIntoView({ block: 'center' })")
+    box = hold.bounding_box()
+    assert box
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+class Finger:
+    """A real one to the browser: it decides whether the page scrolls."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._session = page.context.new_cdp_session(page)
+
+    def swipe(self, start: tuple[float, float], right: float, down: float) -> float:
+        """Put down, move, lift; by how much the page has scrolled."""
+        before = self._page.evaluate("scrollY")
+        x, y = start
+        self._send("touchStart", x, y)
+        for step in range(1, 13):
+            self._send("touchMove", x + right * step / 12, y + down * step / 12)
+        self._send("touchEnd")
+        self._page.wait_for_timeout(120)  # the page goes on scrolling for a moment
+        return self._page.evaluate("scrollY") - before
+
+    def tap(self, at: tuple[float, float]) -> None:
+        self._send("touchStart", *at)
+        self._send("touchEnd")
+        self._page.wait_for_timeout(30)
+
+    def _send(self, kind: str, *at: float) -> None:
+        points = [dict(zip("xy", at, strict=True))] if at else []
+        self._session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+def letter_sizes(page: Page) -> list[float]:
+    """How large the letters of the page's figures are, in pixels; indices are left out.
+
+    matplotlib draws a letter as a shape of 100 units and scales it, the page scales the figure.
+    """
+    return page.evaluate(
+        """[...document.querySelectorAll(".attn-figure svg g")]
+            .filter(group => /scale/.test(group.getAttribute("transform")))
+            .map(group => { const {a, b} = group.getScreenCTM(); return 100 * Math.hypot(a, b); })"""
+    )

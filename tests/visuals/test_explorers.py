@@ -21,7 +21,7 @@ import torch
 from browsing import in_both_schemes
 from playwright.sync_api import Browser, Locator, Page, expect
 from torch.nn import functional as F
-from visuals.driving import assert_fits_and_is_accessible, number, place, slide
+from visuals.driving import Finger, assert_fits_and_is_accessible, middle, number, place, slide
 
 from attncourse import palette
 from attncourse.attention import attention_weights, cosine_affinity, dot_affinity
@@ -275,9 +275,7 @@ def test_a_pixel_is_picked_by_click_drag_and_keys(photo: torch.Tensor, show: Cal
         )
 
     def expect_pick(row: int, column: int) -> None:
-        expect(slider).to_have_attribute(
-            "aria-valuetext", re.compile(f"^row {row}, column {column}\\.")
-        )
+        expect(slider).to_have_attribute("aria-valuetext", f"row {row}, column {column}")
         expect(slider).to_have_attribute("aria-valuenow", str(row * W + column))
         assert_shows_the_truth(page, photo)
 
@@ -311,6 +309,49 @@ def test_a_pixel_is_picked_by_click_drag_and_keys(photo: torch.Tensor, show: Cal
         page.keyboard.press(key)
         expect_pick(row, column)
     expect(slider).to_be_focused()
+
+
+@pytest.mark.browser
+def test_the_map_picks_a_pixel_as_the_photograph_does_and_the_keys_go_on_from_there(
+    photo: torch.Tensor, show: Callable
+) -> None:
+    page = show(PixelMatch(photo, start=(0, 0), temperature=0.05))
+    box = page.locator(".map").bounding_box()
+    assert box
+
+    def point(row: float, column: float) -> tuple[float, float]:
+        return (
+            box["x"] + (column + 0.5) * box["width"] / W,
+            box["y"] + (row + 0.5) * box["height"] / H,
+        )
+
+    page.mouse.click(*point(3, 1))
+    assert picked(page) == (3, 1)
+    page.keyboard.press("ArrowRight")
+    assert picked(page) == (3, 2)
+    page.mouse.move(*point(3, 2))
+    page.mouse.down()
+    page.mouse.move(*point(1, 6), steps=4)
+    page.mouse.up()
+    page.mouse.move(*point(0, 0))  # not a drag any more
+    assert picked(page) == (1, 6)
+    assert_shows_the_truth(page, photo)
+    expect(page.get_by_role("status")).to_contain_text("It gives itself")
+    assert "in either picture" in page.locator(".attn-explorer").inner_text()
+
+
+@pytest.mark.browser
+def test_a_finger_picks_by_a_tap_and_by_a_drag_to_the_side_on_either_picture(
+    photo: torch.Tensor, show: Callable
+) -> None:
+    page = show(PixelMatch(photo, start=(0, 0)), width=390)
+    finger = Finger(page)
+    for picture in (".photo", ".map"):
+        x, y = middle(page.locator(picture))
+        finger.tap((x - 120, y))
+        assert picked(page) == (2, 1)
+        assert finger.swipe((x - 120, y), right=150, down=20) == 0
+        assert picked(page) == (2, 4)
 
 
 @pytest.mark.browser
@@ -475,15 +516,22 @@ def test_adding_changes_nothing_doubling_halves_the_temperature(show: Callable) 
     page.get_by_role("button", name="Double each").click()
     assert page.locator(".shown-score").all_inner_texts() == ["6.0", "3.0", "0.0", "4.4"]
     # 12 would lie beyond the sliders' ends.
-    expect(page.get_by_role("button", name="Double each")).to_be_disabled()
-    expect(page.get_by_role("button", name="Add 1 to each")).to_be_disabled()
-    page.get_by_role("button", name="Double each").press("Enter")
+    double, add = (page.get_by_role("button", name=name) for name in ("Double each", "Add 1"))
+    reason = "Scores stay between −6 and 6: “Add 1 to each” and “Double each” would go beyond."
+    for button in (double, add):
+        expect(button).to_be_disabled()
+        expect(button).to_have_accessible_description(reason)
+    expect(page.locator(".limits")).to_have_text(reason)
+    double.press("Enter")
+    expect(page.get_by_role("status")).to_have_text(reason)
     assert page.locator(".shown-score").all_inner_texts() == ["6.0", "3.0", "0.0", "4.4"]
     expect(page.get_by_role("button", name="Double each")).to_be_focused()
     doubled = assert_softmax_is_true(page)
     page.get_by_role("button", name="Reset").click()
     slide(page.get_by_label("temperature"), -1)
     torch.testing.assert_close(assert_softmax_is_true(page), doubled)
+    expect(double).to_have_accessible_description("")
+    expect(page.locator(".limits")).to_have_text("Scores stay between −6 and 6.")
     page.get_by_role("button", name="All equal").click()
     assert assert_softmax_is_true(page).tolist() == [0.25] * 4
     expect(page.get_by_role("status")).to_have_text(
@@ -609,5 +657,5 @@ def test_in_jupyterlab_what_moves_reaches_python_and_back(
         expect(run(2)).to_have_text("(2, 5) dot [2.0, 0.6, -1.0]\n")
 
         run(3)
-        expect(photo).to_have_attribute("aria-valuetext", re.compile(r"^row 0, column 2\."))
+        expect(photo).to_have_attribute("aria-valuetext", "row 0, column 2")
         expect(page.locator(".weight").first).to_have_text("0.333")

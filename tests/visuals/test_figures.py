@@ -8,11 +8,14 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import matplotlib as mpl
 import pytest
 import torch
+from matplotlib.font_manager import fontManager, get_font
 from PIL import Image
+from visuals.driving import letter_sizes
 
 from attncourse.palette import DARK, LIGHT
 from attncourse.visuals.figures import heat, image, panels, show
@@ -125,6 +128,125 @@ def test_on_paper_all_panels_stand_side_by_side():
     png = Image.open(io.BytesIO(picture()._repr_mimebundle_()["image/png"]))
     one = Image.open(io.BytesIO(show(*panels("Left"), alt="An empty pair of axes")._png()))
     assert png.size == (2 * one.width, one.height)
+
+
+def letters(figure):
+    """By face, the letters that the figure draws with it; a box is a letter called None."""
+    # Of two files of one name, the first is the one that matplotlib takes.
+    files = {Path(entry.fname).stem: entry.fname for entry in reversed(fontManager.ttflist)}
+    name = r'id="f[0-9a-f]+-((?:SourceSansPro|DejaVuSans)-\w+)-([0-9a-f]+)"'
+    found = {}
+    for face, index in re.findall(name, html(figure)):
+        characters = {
+            glyph: chr(code) for code, glyph in get_font(files[face]).get_charmap().items()
+        }
+        found.setdefault(face, set()).add(characters.get(int(index, 16)))
+    return found
+
+
+def test_letters_are_the_books_own_and_what_it_lacks_is_no_box():
+    (axes,) = panels("Lo ± 0.1, W⊤ ∈ A")
+    axes.set(xlabel=r"$d_k \times \alpha \in M^\top$", ylabel="bits → ½", xticks=[-1, 1])
+    drawn = letters(show(axes, alt="An empty pair of axes with all kinds of letters"))
+    assert set("Lo±0.1W") <= drawn["SourceSansPro-Semibold"]
+    assert set("bits→½−1×") <= drawn["SourceSansPro-Regular"]
+    assert drawn["SourceSansPro-It"] == set("dkM")
+    assert drawn["DejaVuSans-Bold"] == set("⊤∈")
+    for box in (None, "¤"):  # of a text, of a formula
+        assert all(box not in characters for characters in drawn.values())
+
+
+def test_letters_of_a_figure_say_nothing_on_stderr(capfd, caplog):
+    (axes,) = panels(r"A title with $\mathbf{W}\,\mathit{x}\,\mathcal{L}\,\mathtt{a}$")
+    axes.legend([], title="an empty legend")
+    html(show(axes, alt="An empty pair of axes with a title"))
+    assert capfd.readouterr().err == ""
+    assert caplog.text == ""
+
+
+@pytest.fixture
+def show_figure(tmp_path, open_page):
+    """A figure in a column of the page as wide as a text column, or as a phone leaves."""
+
+    def show_(figure, column, *, scheme="light", body="<body>"):
+        page = tmp_path / "page.html"
+        page.write_text(
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>F</title>{body}'
+            f'<div style="width: {column}px">{html(figure)}</div>',
+            "utf-8",
+        )
+        return open_page(page, scheme=scheme, width=max(column + 35, 390))
+
+    return show_
+
+
+PHONE, NARROWEST, WIDEST = 355, 656, 800  # columns of text, in px: of 390 px, of 41 and of 50 rem
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("column", [PHONE, NARROWEST, WIDEST])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_no_letter_is_smaller_than_twelve_pixels_or_larger_than_the_text(
+    show_figure, column, count
+):
+    drawn = panels(*"abc"[:count], width=2.4 if count == 3 else 3.25)
+    for axes in drawn:
+        axes.plot([0, 1], [0, 1], label="a line")
+        axes.set(xlabel="layer", ylabel="loss")
+        axes.legend()
+    page = show_figure(show(*drawn, alt="Panels with a line in each of them"), column)
+    sizes = letter_sizes(page)
+    assert min(sizes) >= 12
+    assert max(sizes) <= 18
+
+
+def boxes(page):
+    return page.eval_on_selector_all(
+        ".attn-figure svg", "all => all.map(e => e.getBoundingClientRect().toJSON())"
+    )
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("column", [NARROWEST, WIDEST])
+def test_two_panels_stand_side_by_side_in_the_text(show_figure, column):
+    left, right = boxes(show_figure(picture(), column))
+    assert left["top"] == right["top"]
+    assert left["right"] < right["left"]
+    assert left["width"] == right["width"] >= 0.44 * column
+
+
+@pytest.mark.browser
+def test_three_panels_stand_side_by_side_in_a_wide_text_and_are_as_large_as_they_can_be(
+    show_figure,
+):
+    figure = show(*panels("a", "b", "c", width=2.4), alt="Three empty pairs of axes")
+    three = boxes(show_figure(figure, WIDEST))
+    assert len({box["top"] for box in three}) == 1
+    assert all(box["width"] >= 250 for box in three)
+
+
+@pytest.mark.browser
+def test_on_a_phone_a_panel_stands_below_the_other_and_fills_the_screen(show_figure):
+    upper, lower = boxes(show_figure(picture(), PHONE))
+    assert upper["bottom"] < lower["top"]
+    assert upper["width"] == lower["width"] == pytest.approx(PHONE, abs=1)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("scheme", "body", "palette"),
+    [
+        ("dark", '<body data-jp-theme-light="true">', LIGHT),
+        ("light", '<body data-jp-theme-light="false">', DARK),
+        ("dark", "<body>", DARK),
+    ],
+)
+def test_a_figure_is_dark_in_a_dark_notebook(show_figure, scheme, body, palette):
+    page = show_figure(picture(), WIDEST, scheme=scheme, body=body)
+    strokes = page.eval_on_selector_all(
+        ".attn-figure path", "all => all.map(e => getComputedStyle(e).stroke)"
+    )
+    assert "rgb({}, {}, {})".format(*bytes.fromhex(palette["query"][1:])) in strokes
 
 
 def test_heat_is_darker_for_more_and_comparable_between_figures():

@@ -228,7 +228,11 @@ def test_the_buttons_set_W_and_reset_undoes_all(show: Callable) -> None:
     assert_shows_the_truth(page)
     double = page.get_by_role("button", name="Double every score")
     expect(double).to_be_disabled()  # 1.5 √2 lies beyond what a handle reaches
+    reason = "The numbers of W stay between −1.5 and 1.5: “Double every score” would go beyond."
+    expect(double).to_have_accessible_description(reason)
+    expect(page.locator(".limits")).to_have_text(reason)
     double.press("Enter")
+    expect(page.get_by_role("status")).to_have_text(reason)
     assert shown_W(page).abs().max() == 1.5
     page.get_by_role("button", name="Identity").click()
     assert shown_W(page).tolist() == [[1, 0], [0, 1]]
@@ -246,8 +250,20 @@ def test_a_pair_is_picked_in_either_half_of_a_table_and_framed_in_both(show: Cal
     cells = page.locator("table.numbers").nth(1).locator("td:has(data)")
     cells.nth(3 * N + 1).click()
     assert pair_of(page) == (1, 3)
+    answer = page.locator(".answer")
+    weight = cells.nth(3 * N + 1).inner_text()
+    said = re.compile(
+        rf"^You chose row plum, column chilli: score .*, weight {weight}\. Their pair"
+    )
+    expect(answer).to_have_text(said)
+    expect(page.get_by_role("status")).to_have_text(said)
+    assert marked(page) == [(0, 3, 1), (1, 3, 1)]
     cells.nth(2 * N + 2).click()  # a token does not make a pair with itself
     assert pair_of(page) == (1, 3)
+    said = re.compile(r"^You chose row pea, column pea: .* A token makes no pair with itself\.$")
+    expect(answer).to_have_text(said)
+    expect(page.get_by_role("status")).to_have_text(said)
+    assert marked(page) == [(0, 2, 2), (1, 2, 2)]
     framed = page.locator(".of-pair").count()
     assert framed == 2 * 4
     ends = page.locator(".pair-line").evaluate("line => line.getBoundingClientRect().toJSON()")
@@ -256,7 +272,18 @@ def test_a_pair_is_picked_in_either_half_of_a_table_and_framed_in_both(show: Cal
     assert ends["bottom"] == pytest.approx(tokens[:, 1].max().item(), abs=2)
     page.get_by_role("slider", name="pair").press("ArrowLeft")
     assert pair_of(page) == (1, 2)
+    expect(answer).to_have_text("Click a cell to choose its pair.")  # it was chosen otherwise
+    assert marked(page) == []
     assert_shows_the_truth(page)
+
+
+def marked(page: Page) -> list[tuple[int, int, int]]:
+    """Table, row and column of every cell whose frame is thicker than all others."""
+    widths = page.locator("table.numbers td:has(data)").evaluate_all(
+        "all => all.map(cell => getComputedStyle(cell)).map(style =>"
+        " style.outlineStyle === 'solid' ? parseFloat(style.outlineWidth) : 0)"
+    )
+    return [(n // N**2, n // N % N, n % N) for n, width in enumerate(widths) if width >= 2.5]
 
 
 @pytest.mark.browser

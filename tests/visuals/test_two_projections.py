@@ -17,8 +17,9 @@ from visuals.driving import assert_fits_and_is_accessible, place, slide
 from attncourse.attention import attention_weights, dot_affinity
 from attncourse.visuals.explorers import TwoProjections
 
-BEATING = ["rock", "scissors", "paper"]  # each beats the next
-WANTED = torch.tensor([1, 2, 0])
+TOKENS = ["rock", "paper", "scissors"]  # in the order in which the chapter names them
+WANTED = torch.tensor([2, 0, 1])  # each wants the one it beats, ...
+PLACES = (0, 240, 120)  # ... which is the next clockwise
 SIDE = 300
 
 
@@ -110,14 +111,14 @@ def assert_true(root: Locator) -> tuple[str, float]:
         return torch.stack([a.cos(), a.sin(), -a.sin(), a.cos()]).view(2, 2)
 
     up = torch.tensor([0.0, 1.0], dtype=torch.float64)
-    x = torch.stack([rotation(120 * i) @ up for i in range(3)])
+    x = torch.stack([rotation(place) @ up for place in PLACES])
     W_q, W_k = size * rotation(turn_q), size * rotation(turn_k)
     queries, keys = x @ W_q.mT, x @ W_k.mT
     scores = dot_affinity(queries, keys)
     weights = attention_weights(scores, None if visible else ~torch.eye(3, dtype=torch.bool))
 
     tables = root.locator("table")
-    assert tables.nth(0).locator("th").all_inner_texts() == BEATING * 2
+    assert tables.nth(0).locator("th").all_inner_texts() == TOKENS * 2
     for table, true, decimals in ((0, scores, 2), (1, weights, 3)):
         exact = values(tables.nth(table), "td data").view(3, 3)
         torch.testing.assert_close(exact, true, atol=1e-9, rtol=0)
@@ -151,7 +152,7 @@ def assert_true(root: Locator) -> tuple[str, float]:
     assert float(root.locator(".loss").inner_text()) == pytest.approx(loss, abs=6e-4)
     there, back = re.findall(r"−?\d\.\d\d", root.locator(".mirrored").inner_text())
     rounded = [float(number.replace("−", "-")) for number in (there, back)]
-    assert rounded == pytest.approx([scores[0, 1].item(), scores[1, 0].item()], abs=0.0051)
+    assert rounded == pytest.approx([scores[0, 2].item(), scores[2, 0].item()], abs=0.0051)
     mirror = "its own mirror image" if torch.allclose(scores, scores.mT) else "not symmetric"
     expect(root.locator(".mirror")).to_have_text(mirror)
 

@@ -4,6 +4,7 @@ from attncourse.visuals.explorers.base import Explorer, module_names, module_sou
 from attncourse.visuals.explorers.circuit_split import CircuitSplit
 from attncourse.visuals.explorers.key_value import KeyValue
 from attncourse.visuals.explorers.live_softmax import LiveSoftmax
+from attncourse.visuals.explorers.one_head import OneHead
 from attncourse.visuals.explorers.one_projection import OneProjection
 from attncourse.visuals.explorers.pixel_match import PixelMatch
 from attncourse.visuals.explorers.two_projections import TwoProjections
@@ -13,6 +14,7 @@ __all__ = [
     "Explorer",
     "KeyValue",
     "LiveSoftmax",
+    "OneHead",
     "OneProjection",
     "PixelMatch",
     "TwoProjections",

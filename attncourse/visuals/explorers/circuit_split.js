@@ -178,7 +178,7 @@ function render({ model, el }) {
     h("div", { class: "controls buttons" },
       goTo(-1, "Swapped, t = \u22121"), goTo(0, "Symmetric, t = 0"), goTo(1, "The head, t = 1")),
     h("div", { class: "split" }, sumFigure, looksFigure, symmetricFigure, antisymmetricFigure),
-    h("dl", { class: "readouts", style: "--columns: 3" },
+    h("dl", { class: "readouts in-one-column", style: "--columns: 3; --room: 7.6em" },
       readout("What this is", meaning, h("br"), note),
       readout("Symmetry \u27e8M, M\u1d40\u27e9 / \u2016M\u2016\u00b2", h("strong", {}, symmetry), h("br"),
         h("span", { class: "caption" }, "of the scores S + t\u2009A, from \u22121 to\u00a01")),

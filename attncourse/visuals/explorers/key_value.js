@@ -29,12 +29,6 @@ function movable(kind, name, limit, fromPage, moveTo) {
   const node = s("g", {
     class: `drag ${kind}`, tabindex: 0, role: "slider", "aria-label": name,
     "aria-valuemin": -limit, "aria-valuemax": limit,
-    onpointerdown: (event) => {
-      if (event.button === 0) node.setPointerCapture(event.pointerId);
-    },
-    onpointermove: (event) => {
-      if (node.hasPointerCapture(event.pointerId)) moveTo(fromPage(event).map(clamp));
-    },
     onkeydown: (event) => {
       const step = event.shiftKey ? 0.5 : 0.1;
       const by = {
@@ -45,6 +39,7 @@ function movable(kind, name, limit, fromPage, moveTo) {
       moveTo(at.map((x, axis) => clamp(x + by[axis])));
     },
   }, s("circle", { class: "hit", r: 15 }), SHAPES[kind]());
+  draggable(node, (event) => moveTo(fromPage(event).map(clamp)));
   const draw = (point, [x, y]) => {
     at = point;
     node.setAttribute("transform", `translate(${x} ${y})`);

@@ -69,19 +69,16 @@ function render({ model, el }) {
   const limit = model.get("limit");
   const traits = ["scores", "temperature"];
 
-  const setScores = (scores) => {
-    model.set("scores", scores);
-    model.save_changes();
-  };
   // Rounding errors pile up: 0.1 + 0.2 is not 0.3.
   const tenth = (score) => Math.round(score * 1e9) / 1e9;
-  const fits = (scores) => scores.every((score) => Math.abs(score) <= limit);
 
   const rows = labels.map((label, i) => {
     const input = h("input", {
       type: "range", min: -limit, max: limit, step: 0.1, "aria-label": `score of ${label}`, class: "score",
-      oninput: () => setScores(
-        model.get("scores").map((score, j) => (j === i ? Number(input.value) : score))),
+      oninput: () => {
+        model.set("scores", model.get("scores").map((score, j) => (j === i ? Number(input.value) : score)));
+        model.save_changes();
+      },
     });
     return {
       token: h("span", { class: "token" }, label),
@@ -103,23 +100,14 @@ function render({ model, el }) {
   const announce = announcer(summary);
 
   const slider = temperatureSlider(model, MIN_TEMPERATURE, MAX_TEMPERATURE, announce.later);
-  const action = (text, change) => ({
-    change,
-    button: h("button", {
-      type: "button",
-      onclick: () => {
-        const next = change(model.get("scores"));
-        if (!fits(next)) return;
-        setScores(next);
-        announce.later();
-      },
-    }, text),
-  });
-  const actions = [
-    action("All equal", (scores) => scores.map(() => 0)),
-    action("Add 1 to each", (scores) => scores.map((score) => tenth(score + 1))),
-    action("Double each", (scores) => scores.map((score) => tenth(score * 2))),
-  ];
+  const buttons = limitedButtons(model, "scores", {
+    limits: `Scores stay between \u2212${limit} and ${limit}`,
+    fits: (scores) => scores.every((score) => Math.abs(score) <= limit),
+  }, announce, [
+    ["All equal", (scores) => scores.map(() => 0)],
+    ["Add 1 to each", (scores) => scores.map((score) => tenth(score + 1))],
+    ["Double each", (scores) => scores.map((score) => tenth(score * 2))],
+  ]);
 
   const draw = () => {
     const scores = model.get("scores");
@@ -151,10 +139,7 @@ function render({ model, el }) {
     if (picture) {
       output.textContent = `(${picture.draw(weights).map((m) => signed(m, 2)).join(", ")})`;
     }
-    // Not `disabled`: a button that disables itself when pressed would lose the keyboard's focus.
-    for (const { button, change } of actions) {
-      button.setAttribute("aria-disabled", String(!fits(change(scores))));
-    }
+    buttons.draw();
   };
 
   const head = (text, column) => h("span", { class: "head", style: `grid-column: ${column}` }, text);
@@ -168,8 +153,9 @@ function render({ model, el }) {
       ...(picture ? [h("div", { class: "plane" }, picture.node)] : [])),
     h("div", { class: "controls" }, slider.node),
     h("div", { class: "controls buttons" },
-      ...actions.map(({ button }) => button),
+      ...buttons.nodes,
       h("span", { class: "last" }, resetButton(model, traits, announce.later))),
+    buttons.note,
     h("dl", { class: "readouts", style: `--columns: ${picture ? 3 : 2}` },
       h("div", {}, h("dt", {}, "Largest weight"), h("dd", {}, largest)),
       h("div", {}, h("dt", {}, "Attends to, in effect"),

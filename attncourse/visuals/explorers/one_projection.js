@@ -61,7 +61,6 @@ function render({ model, el }) {
     model.save_changes();
     announce.later();
   };
-  const fits = (W) => W.flat().every((w) => Math.abs(w) <= limit);
 
   // ---- the plane: it holds every place that a token or a handle can reach
   const reach = limit * Math.max(1, ...tokens.map(([x, y]) => Math.abs(x) + Math.abs(y)));
@@ -92,21 +91,6 @@ function render({ model, el }) {
     const node = s("g", {
       class: "drag", role: "slider", tabindex: 0, "aria-label": `image of the axis “${feature}”`,
       "aria-valuemin": -limit, "aria-valuemax": limit,
-      onpointerdown: (event) => {
-        if (event.button !== 0) return;
-        node.setPointerCapture(event.pointerId);
-        node.focus({ preventScroll: true });
-        event.preventDefault();
-      },
-      onpointermove: (event) => {
-        if (!node.hasPointerCapture(event.pointerId)) return;
-        const box = picture.getBoundingClientRect();
-        const unit = (scale * box.width) / SIDE;
-        moveColumn(c, [
-          rounded((event.clientX - box.left - box.width / 2) / unit, STEP),
-          rounded((box.top + box.height / 2 - event.clientY) / unit, STEP),
-        ]);
-      },
       onkeydown: (event) => {
         const [x, y] = column(model.get("W"), c);
         const by = event.shiftKey ? 0.5 : 0.1;
@@ -120,6 +104,14 @@ function render({ model, el }) {
       },
     }, s("circle", { class: "grip", r: 15 }), s("circle", { class: "ring-of-focus", r: 12 }),
     s("rect", { x: -6, y: -6, width: 12, height: 12, rx: 2 }));
+    draggable(node, (event) => {
+      const box = picture.getBoundingClientRect();
+      const unit = (scale * box.width) / SIDE;
+      moveColumn(c, [
+        rounded((event.clientX - box.left - box.width / 2) / unit, STEP),
+        rounded((box.top + box.height / 2 - event.clientY) / unit, STEP),
+      ]);
+    });
     return { node, arm: s("line", { class: "arm" }), text: s("text", { class: "axis-name" }, feature) };
   });
   const picture = s("svg", {
@@ -140,41 +132,37 @@ function render({ model, el }) {
   // ---- the tables
   const scoreTable = numberTable(labels, "Scores: the row\u2019s q \u00b7 the column\u2019s q");
   const weightTable = numberTable(labels, "Weights: softmax of each row");
+  let chosen; // row and column of the cell that was clicked last
+  const answer = h("div", { class: "caption answer" });
+  const choose = (i, j) => {
+    chosen = [i, j];
+    if (i !== j) {
+      model.set("pair", [Math.min(i, j), Math.max(i, j)]);
+      model.save_changes();
+    }
+    draw();
+    announce.say(answer.textContent);
+  };
   for (const { cells } of [scoreTable, weightTable]) {
-    cells.forEach((row, i) => row.forEach((cell, j) => {
-      if (i !== j) cell.addEventListener("click", () => set("pair", [Math.min(i, j), Math.max(i, j)]));
-    }));
+    cells.forEach((row, i) => row.forEach((cell, j) => cell.addEventListener("click", () => choose(i, j))));
   }
 
   // ---- controls
   const entries = IDENTITY.map((row) => row.map(() => h("data", { class: "number" })));
-  const button = (text, change) => ({
-    change,
-    node: h("button", {
-      type: "button",
-      onclick: () => {
-        const W = change(model.get("W"));
-        if (fits(W)) set("W", W);
-      },
-    }, text),
-  });
-  const buttons = [
-    button("Identity", () => IDENTITY),
-    button("Stretch", () => STRETCHED),
-    button("Flatten onto one line", () => FLAT),
-    button("Double every score", (W) => W.map((row) => row.map((w) => exact(w * Math.SQRT2)))),
-  ];
   const normalised = h("input", {
     type: "checkbox", onchange: () => set("normalised", normalised.checked),
   });
   const pairSlider = h("input", {
     type: "range", min: 0, max: pairs.length - 1, step: 1, "aria-label": "pair of tokens",
-    oninput: () => set("pair", pairs[Number(pairSlider.value)]),
+    oninput: () => {
+      chosen = undefined;
+      set("pair", pairs[Number(pairSlider.value)]);
+    },
   });
 
   // ---- read-outs
   const selfWins = h("data", { class: "self-wins" });
-  const exceptions = h("span", { class: "caption" });
+  const exceptions = h("span", { class: "caption exceptions" });
   const mutual = h("data", { class: "mutual" });
   const scoreGap = h("data", { class: "score-gap" });
   const weightGap = h("data", { class: "weight-gap" });
@@ -185,6 +173,15 @@ function render({ model, el }) {
   const announce = announcer(() =>
     `Self wins in ${selfWins.textContent} of ${n} rows. Pairs that prefer each other over ` +
     `themselves: ${mutual.textContent} of ${pairs.length}.`);
+  const buttons = limitedButtons(model, "W", {
+    limits: `The numbers of W stay between \u2212${limit} and ${limit}`,
+    fits: (W) => W.flat().every((w) => Math.abs(w) <= limit),
+  }, announce, [
+    ["Identity", () => IDENTITY],
+    ["Stretch", () => STRETCHED],
+    ["Flatten onto one line", () => FLAT],
+    ["Double every score", (W) => W.map((row) => row.map((w) => exact(w * Math.SQRT2)))],
+  ]);
 
   const draw = () => {
     const W = model.get("W");
@@ -194,6 +191,8 @@ function render({ model, el }) {
     const best = scores.map(preferred);
     const pair = model.get("pair");
     const [i, j] = pair;
+    // A pair that was set in another way is not what the reader chose by a cell.
+    if (chosen && !chosen.every((k) => pair.includes(k)) && chosen[0] !== chosen[1]) chosen = undefined;
 
     circle.style.display = model.get("normalised") ? "" : "none";
     dots.forEach(({ node, trail, text }, k) => {
@@ -233,17 +232,29 @@ function render({ model, el }) {
     entries.forEach((row, r) => row.forEach((data, c) => show(data, W[r][c], signed(W[r][c], 2))));
 
     const largest = Math.max(...scores.flat().map(Math.abs)) || 1;
+    answer.textContent = "Click a cell to choose its pair.";
+    if (chosen) {
+      const [a, b] = chosen;
+      answer.textContent = `You chose row ${labels[a]}, column ${labels[b]}: score ` +
+        `${signed(scores[a][b], 2)}, weight ${weights[a][b].toFixed(2)}. ` +
+        (a === b ? "A token makes no pair with itself." : "Their pair is framed, and below.");
+    }
     labels.forEach((_, a) => labels.forEach((__, b) => {
       scoreTable.set(a, b, scores[a][b], signed(scores[a][b], 2), scores[a][b] / largest);
       weightTable.set(a, b, weights[a][b], weights[a][b].toFixed(2), weights[a][b]);
       for (const { cells } of [scoreTable, weightTable]) {
         cells[a][b].classList.toggle("wins", best[a] === b);
         cells[a][b].classList.toggle("of-pair", pair.includes(a) && pair.includes(b));
+        cells[a][b].classList.toggle("chosen", chosen?.[0] === a && chosen[1] === b);
       }
     }));
 
-    const others = best.flatMap((b, k) => (b === k ? [] : [`${labels[k]} prefers ${labels[b]}`]));
-    show(selfWins, n - others.length, String(n - others.length));
+    const others = labels.flatMap((label, b) => {
+      const who = labels.filter((_, k) => k !== b && best[k] === b);
+      return who.length ? [`${listed(who)} ${who.length === 1 ? "prefers" : "prefer"} ${label}`] : [];
+    });
+    const wins = best.filter((b, k) => b === k).length;
+    show(selfWins, wins, String(wins));
     const ties = scores.filter((row, a) => best[a] === a &&
       row.some((score, b) => b !== a && score > row[a] - 1e-9)).length;
     exceptions.textContent = [
@@ -269,7 +280,7 @@ function render({ model, el }) {
     normalised.checked = model.get("normalised");
     pairSlider.value = pairs.findIndex((each) => each.join() === pair.join());
     pairSlider.setAttribute("aria-valuetext", pairName.textContent);
-    for (const { node, change } of buttons) node.setAttribute("aria-disabled", String(!fits(change(W))));
+    buttons.draw();
   };
 
   const remove = stage(model, el, traits, [
@@ -279,9 +290,10 @@ function render({ model, el }) {
         h("div", { class: "matrix" }, h("span", {}, "W ="),
           h("div", { class: "entries" }, ...entries.flat())),
         h("div", { class: "controls buttons" },
-          ...buttons.map(({ node }) => node), resetButton(model, traits, () => announce.later())),
+          ...buttons.nodes, resetButton(model, traits, () => announce.later())),
+        buttons.note,
         h("label", { class: "check" }, normalised, "divide by the lengths (cosine)"),
-        h("dl", { class: "readouts", style: "--columns: 1" },
+        h("dl", { class: "readouts in-one-column", style: "--columns: 1" },
           h("div", {}, h("dt", {}, "Self wins in"),
             h("dd", {}, h("strong", {}, selfWins, ` of ${n} rows`), h("br"), exceptions)),
           h("div", {}, h("dt", {}, "Pairs that prefer each other over themselves"),
@@ -292,6 +304,7 @@ function render({ model, el }) {
     h("div", { class: "squares" }, scoreTable.node, weightTable.node),
     h("div", { class: "caption" },
       "A row asks, a column is asked. Underlined: the largest of its row. Framed: the pair below."),
+    answer,
     h("dl", { class: "readouts of-one-pair" },
       h("div", {},
         h("dt", {}, h("label", { class: "temperature pair" }, h("span", {}, "Pair"), pairSlider, pairName)),

@@ -157,9 +157,11 @@ function render({ model, el }) {
     if (next.join() === model.get("pick").join()) return;
     model.set("pick", next);
     model.save_changes();
+    announce.later();
   };
-  const pickAt = (event) => {
-    const box = photo.node.getBoundingClientRect();
+  const pickOn = ({ node }) => (event) => {
+    const box = node.getBoundingClientRect();
+    photo.node.focus({ preventScroll: true }); // the arrow keys go on from either picture
     pick(
       Math.floor(((event.clientY - box.top) / box.height) * height),
       Math.floor(((event.clientX - box.left) / box.width) * width),
@@ -169,14 +171,6 @@ function render({ model, el }) {
     class: "picture photo",
     role: "slider", tabindex: 0, "aria-label": `Picked pixel. Photograph: ${model.get("alt")}`,
     "aria-valuemin": 0, "aria-valuemax": n - 1,
-    onpointerdown: (event) => {
-      if (event.button !== 0) return;
-      photo.node.setPointerCapture(event.pointerId);
-      pickAt(event);
-    },
-    onpointermove: (event) => {
-      if (photo.node.hasPointerCapture(event.pointerId)) pickAt(event);
-    },
     onkeydown: (event) => {
       const [row, column] = model.get("pick");
       const step = event.shiftKey ? 5 : 1;
@@ -204,6 +198,7 @@ function render({ model, el }) {
 
   // ---- the map of the weights
   const map = panel(height, width, { class: "picture map", role: "img" });
+  for (const either of [photo, map]) pickable(either.node, pickOn(either));
   const bar = h("canvas", { width: 256, height: 1, "aria-hidden": "true" });
   const scaleEnd = h("data", { class: "number scale-end" });
   let shades; // one colour per step, made anew for each theme
@@ -293,7 +288,7 @@ function render({ model, el }) {
     show(effective, effectiveNumber(weights), digits(effectiveNumber(weights)));
 
     photo.node.setAttribute("aria-valuenow", picked);
-    photo.node.setAttribute("aria-valuetext", `row ${row}, column ${column}. ${summary()}`);
+    photo.node.setAttribute("aria-valuetext", `row ${row}, column ${column}`);
     map.node.setAttribute("aria-label",
       `Map of the weights of all ${n} pixels for the picked one. ${summary()}`);
   };
@@ -304,6 +299,8 @@ function render({ model, el }) {
         legend("query", "picked pixel, the query"), legend("key", "best match"))),
       h("figure", {}, map.node, h("figcaption", {}, h("span", { class: "scale" },
         "Weight 0", bar, scaleEnd)))),
+    h("div", { class: "caption" },
+      "Pick a pixel in either picture: click, tap or drag, or move it with the arrow keys."),
     h("div", { class: "controls" },
       choice("affinity", "Affinity", [["dot", "dot product"], ["cosine", "cosine"]]),
       slider.node,

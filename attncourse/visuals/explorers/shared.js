@@ -42,6 +42,10 @@ const percent = (w) => (w > 0 && w < 1e-6 ? "< 0.0001\u00a0%" : `${digits(100 * 
 const signed = (x, decimals) =>
   (Number(x.toFixed(decimals)) + 0).toFixed(decimals).replace("-", "\u2212"); // + 0: no minus zero
 
+/** "a", "a and b", "a, b and c". */
+const listed = (words) =>
+  [words.slice(0, -1).join(", "), ...words.slice(-1)].filter(Boolean).join(" and ");
+
 /** Show `text`, and keep the exact number with it for programs that read the page. */
 function show(data, number, text) {
   data.value = String(number);
@@ -111,18 +115,144 @@ function numberTable(tokens, caption, more = []) {
   return { node, cells, extra, set };
 }
 
-/** A region that a screen reader reads once the reader has been still for a moment. */
+/**
+ * A region that a screen reader reads: what `say` is given at once, as the answer to a click; the
+ * summary once the reader has been still for a moment.
+ */
 function announcer(summary) {
   const node = h("div", { class: "announce", role: "status" });
   let waiting;
+  const say = (text) => {
+    clearTimeout(waiting);
+    node.textContent = text;
+  };
   return {
     node,
+    say,
     later: () => {
       clearTimeout(waiting);
-      waiting = setTimeout(() => { node.textContent = summary(); }, 700);
+      waiting = setTimeout(() => say(summary()), 700);
     },
     stop: () => clearTimeout(waiting),
   };
+}
+
+/** Let a mouse, a pen or a finger drag `node`; `moveTo` is given every event on the way. */
+function draggable(node, moveTo) {
+  node.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
+    node.setPointerCapture(event.pointerId);
+    node.focus({ preventScroll: true }); // so that the arrow keys go on from there
+  });
+  node.addEventListener("pointermove", (event) => {
+    if (node.hasPointerCapture(event.pointerId)) moveTo(event);
+  });
+}
+
+/**
+ * Whether a finger or a pen moves to the side. One that moves up or down is about to scroll the
+ * page, and does so after the first few of its events (`touch-action: pan-y`); a mouse never does.
+ */
+function sideways(start, event) {
+  return event.pointerType === "mouse" ||
+    Math.abs(event.clientX - start.clientX) > Math.abs(event.clientY - start.clientY);
+}
+
+/**
+ * Let a mouse, a pen or a finger pick a place on `node`, by a press or a tap, or by dragging.
+ * A finger that scrolls the page past `node` picks nothing.
+ */
+function pickable(node, pick) {
+  let start; // of the press that goes on
+  let decided; // that it picks
+  // A click would take the focus from where `pick` may put it.
+  node.addEventListener("mousedown", (event) => event.preventDefault());
+  node.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0 || !event.isPrimary) return;
+    node.setPointerCapture(event.pointerId);
+    start = event;
+    decided = event.pointerType === "mouse";
+    if (decided) pick(event);
+  });
+  node.addEventListener("pointermove", (event) => {
+    if (event.pointerId !== start?.pointerId) return;
+    decided ||= sideways(start, event);
+    if (decided) pick(event);
+  });
+  node.addEventListener("pointerup", (event) => {
+    if (event.pointerId !== start?.pointerId) return;
+    if (!decided) pick(event); // a tap: what scrolls ends in `pointercancel`
+    start = undefined;
+  });
+  node.addEventListener("pointercancel", () => { start = undefined; });
+}
+
+/**
+ * Keep the sliders within `root` where they are while a finger scrolls the page past them.
+ * Browsers move a slider to the finger first, and see only then that it scrolls.
+ */
+function steadySliders(root) {
+  let touch; // { start, value: of the slider before, wanted: by the browser }
+  const over = (cancelled) => {
+    if (!touch) return;
+    const { start: { target }, value, wanted } = touch;
+    touch = undefined;
+    if (cancelled) target.value = value;
+    else if (wanted !== undefined) { // a tap
+      target.value = wanted;
+      target.dispatchEvent(new Event("input"));
+    }
+  };
+  root.addEventListener("pointerdown", (event) => {
+    if (event.pointerType === "mouse" || !event.target.matches('input[type="range"]')) return;
+    touch = { start: event, value: event.target.value };
+  });
+  root.addEventListener("pointermove", (event) => {
+    if (touch && sideways(touch.start, event)) touch = undefined; // the slider is its own master
+  });
+  root.addEventListener("pointerup", () => over(false));
+  root.addEventListener("pointercancel", () => over(true));
+  root.addEventListener("input", (event) => {
+    if (event.target !== touch?.start.target) return;
+    event.stopPropagation();
+    touch.wanted = event.target.value;
+    event.target.value = touch.value;
+  }, { capture: true });
+}
+
+/**
+ * Buttons that change a trait, `[text, change]` each, and a line that says within which limits the
+ * trait stays and whose change would leave them. Such a button is not `disabled`: one that disables
+ * itself when pressed would lose the keyboard's focus.
+ */
+function limitedButtons(model, trait, { limits, fits }, announce, actions) {
+  const id = `attn-${Math.random().toString(36).slice(2)}`; // of its own on any page
+  const note = h("div", { class: "caption limits", id });
+  const buttons = actions.map(([text, change]) => {
+    const node = h("button", {
+      type: "button",
+      onclick: () => {
+        const next = change(model.get(trait));
+        if (!fits(next)) return announce.say(note.textContent);
+        model.set(trait, next);
+        model.save_changes();
+        announce.later();
+      },
+    }, text);
+    return { text, change, node };
+  });
+  const draw = () => {
+    const beyond = buttons.filter(({ node, change }) => {
+      const blocked = !fits(change(model.get(trait)));
+      node.setAttribute("aria-disabled", String(blocked));
+      if (blocked) node.setAttribute("aria-describedby", id);
+      else node.removeAttribute("aria-describedby");
+      return blocked;
+    });
+    const names = beyond.map(({ text }) => `\u201c${text}\u201d`);
+    note.textContent = names.length ? `${limits}: ${listed(names)} would go beyond.` : `${limits}.`;
+  };
+  return { nodes: buttons.map(({ node }) => node), note, draw };
 }
 
 /**
@@ -143,6 +273,7 @@ function stage(model, el, traits, children, draw) {
   for (const node of root.querySelectorAll("svg .drag")) {
     node.addEventListener("touchstart", (event) => event.preventDefault());
   }
+  steadySliders(root);
   el.append(root);
   for (const trait of traits) model.on(`change:${trait}`, draw);
   draw();

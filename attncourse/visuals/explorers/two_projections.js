@@ -1,6 +1,7 @@
-const TOKENS = ["rock", "scissors", "paper"]; // clockwise; each wants the next: the one it beats
-const WANTED = [1, 2, 0];
+const TOKENS = ["rock", "paper", "scissors"];
+const WANTED = [2, 0, 1]; // each wants the one it beats, ...
 const THIRD = 360 / TOKENS.length;
+const PLACES = [0, 2 * THIRD, THIRD]; // ... which is the next clockwise
 const [MIN_SIZE, MAX_SIZE] = [0.5, 2];
 
 const SIDE = 300; // of the plane, in CSS pixels: it is never scaled, so its text keeps its size
@@ -21,7 +22,7 @@ function scoresOf(angleQ, angleK, size) {
   // Rounded: what is equal by the mathematics must not be shown as -1.12 here and -1.13 there.
   const cosine = (degrees) => Number(Math.cos((degrees * Math.PI) / 180).toFixed(12));
   return TOKENS.map((_, i) =>
-    TOKENS.map((_, j) => size ** 2 * cosine(i * THIRD + angleQ - j * THIRD - angleK)));
+    TOKENS.map((_, j) => size ** 2 * cosine(PLACES[i] + angleQ - PLACES[j] - angleK)));
 }
 
 /** "granted", "tie" or "missed": is the wanted one's score the largest of those that count? */
@@ -54,7 +55,7 @@ function plane(handles) {
     node,
     draw: (turns, size) => {
       vectors.forEach(({ kind, shaft, tip, initial }, n) => {
-        const degrees = (n % TOKENS.length) * THIRD + turns[kind];
+        const degrees = PLACES[n % TOKENS.length] + turns[kind];
         const [x, y] = at(degrees, size * UNIT);
         fill(shaft, { x2: x, y2: y }, []);
         tip.setAttribute("transform", `translate(${x} ${y})`);
@@ -66,7 +67,7 @@ function plane(handles) {
         "Three queries and three keys as arrows in the plane, all of length " +
         `${size.toFixed(2)}. ` + TOKENS.map((token, i) => {
           const nearest = TOKENS.map((other, j) =>
-            [Math.abs(wrap(i * THIRD + turns.q - j * THIRD - turns.k)), other]);
+            [Math.abs(wrap(PLACES[i] + turns.q - PLACES[j] - turns.k)), other]);
           const [apart, key] = nearest.reduce((a, b) => (b[0] < a[0] ? b : a));
           return `The query of ${token} is ${Math.round(apart)} degrees from the key of ${key}.`;
         }).join(" "));
@@ -106,12 +107,6 @@ function render({ model, el }) {
     const node = s("g", {
       class: "drag", role: "slider", tabindex: 0, "aria-label": `angle of W_${kind}`,
       "aria-valuemin": -180, "aria-valuemax": 180,
-      onpointerdown: (event) => {
-        if (event.button === 0) node.setPointerCapture(event.pointerId);
-      },
-      onpointermove: (event) => {
-        if (node.hasPointerCapture(event.pointerId)) follow(event);
-      },
       onkeydown: (event) => {
         const sense = {
           ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 15, PageDown: -15,
@@ -125,6 +120,7 @@ function render({ model, el }) {
       ? s("rect", { class: "handle-q", x: -13, y: -13, width: 26, height: 26, rx: 4 })
       : s("circle", { class: "handle-k", r: 13 }),
     s("text", {}, kind));
+    draggable(node, follow);
     return { kind, trait, ring, node };
   });
   const picture = plane(handles);
@@ -194,9 +190,9 @@ function render({ model, el }) {
     outcome.textContent = {
       granted: "each looks for the one it beats",
       tie: "three ties, and a tie grants none",
-      missed: !visible || scores[0][0] < scores[0][2] - 1e-9
+      missed: !visible || scores[0][0] < scores[0][1] - 1e-9
         ? "each prefers the one that beats it"
-        : scores[0][0] > scores[0][2] + 1e-9
+        : scores[0][0] > scores[0][1] + 1e-9
           ? "each prefers itself" : "each prefers itself and the one that beats it",
     }[wishes[0]]; // a turn treats all tokens alike
     const mean = -weights.reduce((sum, row, i) => sum + Math.log(row[WANTED[i]]), 0) / TOKENS.length;
@@ -205,7 +201,7 @@ function render({ model, el }) {
     // 2 s_ij: then not even the log 2 of symmetric scores is within reach.
     floor.textContent = visible
       ? "one shared matrix: at least log\u00a03\u00a0=\u00a01.099" : "symmetric scores: at least log\u00a02\u00a0=\u00a00.693";
-    const [there, back] = [scores[0][1], scores[1][0]];
+    const [there, back] = [scores[0][2], scores[2][0]];
     const symmetric = Math.abs(there - back) < 1e-9;
     mirror.textContent = symmetric ? "its own mirror image" : "not symmetric";
     mirrored.textContent =
@@ -231,7 +227,7 @@ function render({ model, el }) {
     h("div", { class: "turned" },
       h("figure", {}, picture.node, h("figcaption", {},
         legend("q", "query"), legend("k", "key"),
-        h("span", {}, "of rock, scissors, paper"))),
+        h("span", {}, "of rock, paper, scissors"))),
       h("div", { class: "tables" }, scoreTable.node, weightTable.node)),
     h("p", {},
       "Each wants the one it beats: the outlined cells. ",
@@ -241,7 +237,7 @@ function render({ model, el }) {
     h("div", { class: "controls buttons" },
       turnAhead(THIRD, "A third of a turn"), turnAhead(0, "One matrix"),
       h("span", { class: "last" }, resetButton(model, traits, () => announce.later()))),
-    h("dl", { class: "readouts", style: "--columns: 4" },
+    h("dl", { class: "readouts", style: "--columns: 4; --room: 6.7em" },
       readout([W("q"), " ahead of ", W("k"), " by"], h("strong", {}, angle), turned),
       readout("Wishes granted", h("strong", {}, granted), outcome),
       readout("Loss, mean of \u2212log w", h("strong", {}, loss), floor),

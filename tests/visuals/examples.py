@@ -1,0 +1,47 @@
+"""One explorer of each kind, as the book shows them, for tests of what all of them have to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from attncourse.visuals.explorers import (
+    CircuitSplit,
+    Explorer,
+    KeyValue,
+    LiveSoftmax,
+    OneProjection,
+    PixelMatch,
+    TwoProjections,
+)
+
+EXPLORERS: dict[str, Callable[[], Explorer]] = {
+    "pixel_match": lambda: PixelMatch(
+        torch.rand(3, 5, 7, generator=torch.Generator().manual_seed(0)), start=(0, 6)
+    ),
+    "live_softmax": lambda: LiveSoftmax(
+        [2.0, 0.5, -1.0, 1.2],
+        ["river", "bank", "money", "the"],
+        [[1.0, 0.0], [0.2, 2.5], [-1.5, 0.5], [-0.8, -0.9]],
+    ),
+    "one_projection": lambda: OneProjection(
+        [[0.9, 0.6], [0.8, -0.7], [-0.7, 0.7], [0.4, 0.3]],
+        ["tomato", "chilli", "pea", "plum"],
+        features=("colour", "shape"),
+    ),
+    "two_projections": lambda: TwoProjections(30),
+    "circuit_split": lambda: CircuitSplit(
+        {
+            name: (torch.randn(6, 6, generator=torch.Generator().manual_seed(seed)), list("ABCDEF"))
+            for seed, name in enumerate(("circles", "couples"))
+        }
+    ),
+    "key_value": lambda: KeyValue(
+        [[-1.9, 0.7], [1.9, 0.7], [0.2, 2.1]],
+        [[1.0, 1.3], [-1.0, -1.2], [-1.6, 1.9]],
+        [("red", "square"), ("blue", "circle"), ("green", "star")],
+        query=[-0.4, 0.9],
+        wishes={0: ([-1.7, -0.3], [1.0, 1.3])},
+    ),
+}
