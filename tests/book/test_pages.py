@@ -630,7 +630,7 @@ def test_a_chapter_has_the_rhythm_of_a_chapter(site, where):
 
 def test_the_opening_page_is_short_and_begins_with_the_picture(site):
     text = copy(parsed(site / "book/one-minute.html").select_one("article"))
-    for aside in text.select(".cell, .headerlink, .prev-next-area"):
+    for aside in text.select(".cell, .headerlink, .prev-next-area, .attn-term-card"):
         if aside.select(".attn-mount"):
             aside.replace_with(" PICTURE ")
         else:

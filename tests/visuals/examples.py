@@ -11,12 +11,22 @@ from attncourse.visuals.explorers import (
     Explorer,
     KeyValue,
     LiveSoftmax,
+    OneHead,
     OneProjection,
     PixelMatch,
     TwoProjections,
 )
 
 EXPLORERS: dict[str, Callable[[], Explorer]] = {
+    "one_head": lambda: OneHead(
+        ["Anna", "fed", "Rex", "he"],
+        [[0, 1, 2], [1, 0, 0], [0, -1, 4], [1, -1, 0]],
+        ["asks", "female", "legs"],
+        W_q=[[1, 0, 0], [0, 2, 0]],
+        W_k=[[-1, 0, 0.5], [0, 1, 0]],
+        W_v=[[0, 0, 1]],
+        W_o=[[-0.25], [0], [1]],
+    ),
     "pixel_match": lambda: PixelMatch(
         torch.rand(3, 5, 7, generator=torch.Generator().manual_seed(0)), start=(0, 6)
     ),

@@ -19,7 +19,7 @@ from attncourse.attention import attend
 from attncourse.visuals.explorers import OneHead
 
 TOKENS = ["Anna", "fed", "Rex", "he"]
-FEATURES = ["refers", "female", "legs"]
+FEATURES = ["asks", "female", "legs"]
 X = [[0, 1, 2], [1, 0, 0], [0, -1, 4], [1, -1, 0]]
 W_Q = [[1, 0, 0], [0, 2, 0]]
 W_K = [[-1, 0, 0.5], [0, 1, 0]]
@@ -292,9 +292,9 @@ def test_the_sums_of_a_key_are_those_of_the_token_whose_number_is_chosen(show: C
     page = show(make(step=2))
     names = page.locator(".sums dt")
     expect(names).to_have_text(["query of he", "", "key of Rex", "", "value of Rex"])
-    page.locator(".entry", has=page.get_by_label("refers of Anna")).click()
+    page.locator(".entry", has=page.get_by_label("asks of Anna")).click()
     expect(names).to_have_text(["query of he", "", "key of Anna", "", "value of Anna"])
-    slide(page.get_by_role("slider", name="refers of Anna"), -2.5)
+    slide(page.get_by_role("slider", name="asks of Anna"), -2.5)
     expect(page.locator(".sums dd").nth(2)).to_have_text("(−1)·(−2.5) + 0·1 + 0.5·2 = 3.5")
     assert_shows_the_truth(page)
 
