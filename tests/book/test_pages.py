@@ -230,6 +230,42 @@ def test_the_tab_key_stops_only_at_links_and_controls_on_its_way_to_the_first_ex
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("where", EXPLORERS)
+def test_the_picture_comes_within_a_screen_and_a_half(look_at, where):
+    page = look_at(where)
+    settle(page)
+    picture = page.locator("article").locator(".attn-mount, .attn-figure").first
+    top = picture.evaluate("each => each.getBoundingClientRect().top + scrollY")
+    assert top <= 1.5 * page.viewport_size["height"]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("where", EXPLORERS)
+def test_at_most_twenty_lines_of_code_stand_in_sight_before_what_they_show(look_at, where):
+    """Counted from a heading, a picture or a table to the next of them; helpers are folded."""
+    runs = look_at(where).evaluate(
+        """() => {
+            const marks = "h2, h3, .attn-mount, .attn-figure, table, .attn-predicted";
+            const code = ".cell_input pre";
+            const runs = [0];
+            for (const each of document.querySelectorAll(`article :is(${marks}, ${code})`)) {
+                if (!each.matches(code)) runs.push(0);
+                else if (each.checkVisibility())
+                    runs[runs.length - 1] += each.textContent.trim().split("\\n").length;
+            }
+            return runs;
+        }"""
+    )
+    assert max(runs) <= 20
+
+
+@pytest.mark.parametrize("where", EXPLORERS)
+def test_results_are_tables_pictures_and_sentences_and_nothing_that_is_printed(site, where):
+    printed = parsed(site / where).select(".cell_output pre, .cell_output .output.text_plain")
+    assert [each.text for each in printed] == []
+
+
+@pytest.mark.browser
 @every_page
 def test_no_formula_is_a_stop_of_the_tab_key_and_each_is_there_for_a_screen_reader(look_at, where):
     page = look_at(where)

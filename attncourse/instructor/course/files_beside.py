@@ -1,8 +1,9 @@
 """What lies beside a notebook that is handed in: copied so that nothing of it acts in a browser.
 
 nbgrader's formgrader serves every file in autograded/ at the address of the instructor's own
-session, with the type that its name stands for. So a student's file keeps its name only if nothing
-is run under it: pictures that are pictures, text and data. Every other gets a harmless name.
+session, with the type that its name stands for; and a kernel that JupyterLab starts for a notebook
+looks in its folder for Python's modules. So a student's file keeps its name only if nothing is run
+under it: pictures that are pictures, text and data. Every other gets a harmless name.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _PICTURES = {
 }
 _INERT = {
     *(".txt", ".md", ".csv", ".tsv", ".json", ".jsonl", ".toml", ".yaml", ".yml", ".ini", ".log"),
-    *(".py", ".tex", ".bib", ".npy", ".npz", ".pt", ".pth", ".safetensors", ".pkl", ".zip"),
+    *(".tex", ".bib", ".npy", ".npz", ".pt", ".pth", ".safetensors", ".pkl", ".zip"),
 }
 _HARMLESS = ".txt"
 _START = 12  # bytes that tell a picture
@@ -122,8 +123,9 @@ def remark(files: Iterable[FileBeside]) -> str:
     sentences = []
     if renamed:
         sentences.append(
-            "Of what lies beside it, this is kept under a name that no browser runs, because it "
-            f"is neither text nor the picture that its name says: {_listed(renamed)}."
+            "Of what lies beside it, this is kept under a name under which nothing is run, because "
+            "it may be a program, or is not the picture that its name says: "
+            f"{_listed(renamed)}."
         )
     if missing:
         sentences.append(f"Of what lies beside it, this is left out: {_listed(missing)}.")

@@ -37,9 +37,12 @@ def _words(config: Config) -> tuple[bytes, ...]:
         ClearSolutions,
     )
 
-    words = (
-        ClearSolutions(config=config).begin_solution_delimeter,
-        ClearMarkScheme(config=config).begin_mark_scheme_delimeter,
-        ClearHiddenTests(config=config).begin_test_delimeter,
+    marks = (
+        (ClearSolutions, "begin_solution_delimeter"),
+        (ClearMarkScheme, "begin_mark_scheme_delimeter"),
+        (ClearHiddenTests, "begin_test_delimeter"),
     )
-    return tuple(each.encode() for each in words)
+    # Its own too: a file may come from another course.
+    words = [getattr(each, name).default_value for each, name in marks]
+    words += [config[each.__name__].get(name) for each, name in marks]
+    return tuple(word.encode() for word in words if isinstance(word, str) and word)

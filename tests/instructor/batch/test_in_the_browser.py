@@ -1,12 +1,16 @@
 """The formgrader in a real browser: a student's work neither acts in it nor ends its session."""
 
 import base64
+import re
+from importlib import import_module
 
 import nbformat
 import pytest
 from course.server import Server
 from instructor import warm
 from instructor.batch.course_of_a_class import HALF_RIGHT, NOTEBOOK, PS, class_of_two
+
+from attncourse.instructor.pipeline.formgrader import _EXTENSIONS, _TABLES
 
 pytestmark = pytest.mark.browser
 PNG = base64.b64decode(
@@ -74,14 +78,6 @@ class Formgrader:
     def _found(self):
         return self.server.grades(self.student, f"{PS}/{NOTEBOOK}.ipynb")
 
-    def asked_for(self, folder, asked_from):
-        """The answer to whoever opens the formgrader for the course in `folder`."""
-        return self.context.request.get(
-            f"{self.server.address}/formgrader",
-            params={"path": str(self.server.course / folder)},
-            headers={} if asked_from is None else {"Sec-Fetch-Site": asked_from},
-        )
-
     def points(self):
         return self._found()[1]["raw_is_enough"]["manual_score"]
 
@@ -139,7 +135,9 @@ def test_the_session_lives(formgrader):
 
 def test_a_page_in_the_folder_runs_nothing(formgrader):
     """Copied by an earlier version, or by the instructor."""
-    (formgrader.folder / "copied.html").write_bytes(PAGE)
+    (formgrader.folder / "copied.html").write_bytes(
+        PAGE.replace(b"<script>", b"<script>document.title = 'run';")
+    )
     page = formgrader.open()
     page.goto(formgrader.address + "copied.html")
     assert page.title() == "x"
@@ -157,21 +155,43 @@ def test_no_file_of_another_folder_is_served(formgrader):
 
 
 @pytest.mark.parametrize(
-    ("folder", "asked_from", "reason"),
+    ("headers", "folder", "reason"),
     [
-        ("submitted", "same-origin", "is a folder of the course in"),
-        ("..", "same-origin", "is not below"),
-        (".", "cross-site", "from outside JupyterLab"),
-        (".", "none", "from outside JupyterLab"),
+        ({"Sec-Fetch-Site": "same-origin"}, ".", None),
+        ({"Referer": "ADDRESS/lab"}, ".", None),
+        ({"Authorization": "token TOKEN"}, ".", None),
+        ({"Sec-Fetch-Site": "cross-site", "Referer": "ADDRESS/lab"}, ".", "outside JupyterLab"),
+        ({"Sec-Fetch-Site": "none"}, ".", "outside JupyterLab"),
+        ({"Referer": "http://example.org/lab"}, ".", "outside JupyterLab"),
+        ({}, ".", "outside JupyterLab"),
+        ({"Sec-Fetch-Site": "same-origin"}, "solutions", "is no course"),
     ],
 )
-def test_no_configuration_but_a_courses_own_is_run(formgrader, folder, asked_from, reason):
-    answer = formgrader.asked_for(folder, asked_from)
-    assert answer.status == 403
-    assert reason in answer.text()
-
-
-@pytest.mark.parametrize("asked_from", ["same-origin", None])
-def test_a_course_is_opened_by_its_folder(formgrader, asked_from):
-    assert formgrader.asked_for(".", asked_from).ok
+def test_a_course_is_opened_by_jupyterlab_alone(formgrader, headers, folder, reason):
+    server = formgrader.server
+    answer = formgrader.context.request.get(
+        f"{server.address}/formgrader",
+        params={"path": str(server.course / folder)},
+        headers={
+            name: value.replace("ADDRESS", server.address).replace("TOKEN", server.token)
+            for name, value in headers.items()
+        },
+    )
+    assert answer.status == (403 if reason else 200)
+    assert reason is None or reason in answer.text()
     assert formgrader.open().locator("#raw_is_enough").count() == 1
+
+
+def routes():
+    """The addresses of nbgrader's that hold a name, with a harmless one in its place."""
+    for name in _TABLES:
+        for pattern, *_ in import_module(f"{_EXTENSIONS}.{name}").default_handlers:
+            if "(" in pattern and "components" not in pattern:
+                yield re.sub(r"\([^)]*\)\??", "a%3Cb", pattern.rstrip("?/")).replace("/?", "")
+
+
+def test_no_address_with_a_sign_of_code_in_a_name_is_answered(formgrader):
+    for route in (*routes(), "/nbgrader_version?version=a%3Cb"):
+        answer = formgrader.context.request.get(formgrader.server.address + route)
+        assert answer.status in (400, 404, 405), route
+        assert "a<b" not in answer.text(), route

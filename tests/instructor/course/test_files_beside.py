@@ -50,9 +50,9 @@ ACTIVE = [
         "a.",
         "a.html ",
     ),
-    *("a.png.html", "a.unheard-of", "index.html"),
+    *("helper.py", "a.png.html", "a.unheard-of", "index.html"),
 ]
-INERT = ["notes.txt", "a.md", "data.csv", "helper.py", "weights.npz", "a.json", "sub/more/a.txt"]
+INERT = ["notes.txt", "a.md", "data.csv", "weights.npz", "a.json", "sub/more/a.txt"]
 ACTS = ("html", "xml", "svg", "javascript", "ecmascript", "pdf", "flash", "css")
 
 
@@ -147,7 +147,7 @@ def test_the_problem_sets_own_files_keep_their_names_and_are_no_news(folder, tmp
     assert copied(folder, tmp_path, rules, source) == {
         "explorer.html": b"ours",
         "run": b"ours",
-        "mine.py": b"theirs",
+        "mine.py.txt": b"theirs",
         "x.html.txt": b"",
     }
     assert "explorer" not in remark(files_beside(folder, rules))

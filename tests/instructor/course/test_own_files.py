@@ -62,13 +62,18 @@ def test_what_looks_like_a_solution_is_refused_by_name_before_anything_is_graded
     assert "Take it out" in str(error.value)
 
 
-def test_so_is_what_bears_the_marks_that_a_course_has_chosen(beside):
+def test_so_is_what_bears_the_marks_that_a_course_has_chosen_or_nbgraders_own(beside):
     (beside / "one-copy.txt").write_text(">>> OURS\nx = 1")
     assert found(beside)
     with (beside.parents[1] / "nbgrader_config.py").open("a") as config:
         config.write("c.ClearSolutions.begin_solution_delimeter = '>>> OURS'\n")
-    with pytest.raises(GradeError, match="looks like a solution"):
-        found(beside)
+        config.write("c.ClearMarkScheme.begin_mark_scheme_delimeter = ''\n")
+    for text in (">>> OURS\nx = 1", "### BEGIN SOLUTION"):
+        (beside / "one-copy.txt").write_text(text)
+        with pytest.raises(GradeError, match="looks like a solution"):
+            found(beside)
+    (beside / "one-copy.txt").write_text("three points")
+    assert found(beside)
 
 
 def test_a_file_that_nbgrader_would_not_copy_is_refused_and_not_left_out(beside):
