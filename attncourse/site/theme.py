@@ -10,6 +10,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 
 from attncourse.palette import DARK, LIGHT, custom_properties
+from attncourse.visuals.repeated import once
 
 TEMPLATES = Path(__file__).with_name("templates")
 COLOURS = "attn-colours.css"
@@ -46,9 +47,11 @@ REPAIRS = {
 def repair_body(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Mend the HTML of a page (Sphinx event html-page-context)."""
+    """Mend and lighten the HTML of a page (Sphinx event html-page-context)."""
+    body = once(context.get("body", ""))
     for wrong, right in REPAIRS.items():
-        context["body"] = context.get("body", "").replace(wrong, right)
+        body = body.replace(wrong, right)
+    context["body"] = body
 
 
 def write_front_door(app: Sphinx) -> None:

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from attncourse.palette import LIGHT, css_variable
 from attncourse.visuals.notebook_colours import dark_in_a_notebook
+from attncourse.visuals.repeated import LETTER, once
 
 PEN_COLOURS = [LIGHT[name] for name in ("ink", "key", "query", "value")]
 
@@ -194,7 +195,7 @@ class Picture:
             f'<div class="attn-figure" role="img" aria-label="{escape(self.alt)}" '
             f'style="display:grid;grid-template-columns:{columns};gap:1rem 1.5rem">'
             f"<style>{dark_in_a_notebook('.attn-figure')}</style>"
-            + "".join(_themed_svg(figure) for figure in self._figures)
+            + once("".join(_themed_svg(figure) for figure in self._figures))
             + "</div>"
         )
 
@@ -245,6 +246,10 @@ def _themed_svg(figure: Figure) -> str:
     own = "f" + hashlib.sha256(svg.encode()).hexdigest()[:10] + "-"
     svg = re.sub(r'\bid="', f'id="{own}', svg)
     svg = re.sub(r'(href="|url\()#', rf"\1#{own}", svg)
+    # But a letter is the same in all, and most of a figure is letters.
+    for old in LETTER.findall(svg):
+        new = "letter-" + old.removeprefix(own)
+        svg = svg.replace(f'"{old}"', f'"{new}"').replace(f'"#{old}"', f'"#{new}"')
     for name, colour in LIGHT.items():
         svg = svg.replace(colour, css_variable(name))
     most = GROWTH * PIXELS * figure.get_figwidth()

@@ -1,6 +1,7 @@
 """The built book as a reader meets it: every page, in a real browser that reaches nobody outside."""
 
 import re
+from collections import Counter
 from copy import copy
 from functools import cache
 from io import BytesIO
@@ -609,6 +610,12 @@ def test_axe_finds_no_violation_in_an_open_card(open_page, scheme, width):
     assert page.locator(".attn-term-card:visible").count() == 1
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@every_page
+def test_no_two_things_in_a_page_have_one_id(site, where):
+    ids = [each["id"] for each in parsed(site / where).select("[id]")]
+    assert [each for each, count in Counter(ids).items() if count > 1] == []
 
 
 @every_page
