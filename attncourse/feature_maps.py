@@ -190,8 +190,8 @@ class NonLocalBlock(nn.Module):
     Source: Wang et al. 2018, "Non-local Neural Networks" (arXiv 1711.07971): affinities, section
     3.2; the block, equation 6; C/2, section 3.3. The block starts as the identity because W_z is
     zero, which section 3.3 proposes; in the paper's training a batch normalisation behind W_z
-    does it, its scale starting at zero. The published code also pools what φ and g
-    read to half the height and width, and divides the scores of the softmax by the root of
+    does it, its scale starting at zero, and what φ and g read is pooled to half the height and
+    width. The published code also divides the scores of the softmax by the root of
     ``inner_channels``.
     """
 

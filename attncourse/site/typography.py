@@ -24,7 +24,9 @@ class KeepPunctuation(SphinxPostTransform):
                 unbroken = nodes.inline(classes=["attn-unbroken"])
                 unbroken += [formula.deepcopy(), nodes.Text(found[0])]
                 formula.replace_self(unbroken)
-                unbroken.parent.replace(after, nodes.Text(after[found.end() :]))
+                # By its place: an earlier text may say the same, and would be taken for this one.
+                parent = unbroken.parent
+                parent[parent.index(unbroken) + 1] = nodes.Text(after[found.end() :])
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

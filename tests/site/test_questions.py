@@ -266,7 +266,8 @@ def test_colour_words_have_a_class_each(tmp_path):
 
 
 def test_punctuation_stays_on_the_line_of_its_formula(tmp_path):
-    (tmp_path / "index.md").write_text("# P\n\nIf $x > y$, then **not** $y > x$.\n\n$z$ alone\n")
+    text = "# P\n\nIf $x > y$, then **not** $y > x$.\n\n$z$ alone\n\n*One*, a $w$, a *third*\n"
+    (tmp_path / "index.md").write_text(text)
     (tmp_path / "conf.py").write_text(
         'extensions = ["myst_parser", "attncourse.site.typography"]\n'
         'myst_enable_extensions = ["dollarmath"]\n'
@@ -276,6 +277,9 @@ def test_punctuation_stays_on_the_line_of_its_formula(tmp_path):
         check=True,
     )
     page = BeautifulSoup((tmp_path / "out" / "index.html").read_text(), "html.parser")
-    assert [s.text for s in page.select(".attn-unbroken")] == [r"\(x > y\),", r"\(y > x\)."]
-    sentence = page.select_one("section p").text
-    assert sentence == r"If \(x > y\), then not \(y > x\)."
+    assert [s.text for s in page.select(".attn-unbroken")] == [
+        *(r"\(x > y\),", r"\(y > x\).", r"\(w\),"),
+    ]
+    sentences = [each.text for each in page.select("section p")]
+    assert sentences[0] == r"If \(x > y\), then not \(y > x\)."
+    assert sentences[2] == r"One, a \(w\), a third"

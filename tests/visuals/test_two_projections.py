@@ -223,10 +223,10 @@ def test_who_may_look_at_itself_needs_more_than_60_degrees(show: Callable) -> No
 @pytest.mark.parametrize(
     ("angle", "see_self", "outcome"),
     [
-        (-30, False, "each prefers the one that beats it"),
+        (-30, False, "each scores the one that beats it highest"),
         (-30, True, "each prefers itself"),
         (-60, True, "each prefers itself and the one that beats it"),
-        (-90, True, "each prefers the one that beats it"),
+        (-90, True, "each scores the one that beats it highest"),
         (90, True, "each looks for the one it beats"),
     ],
 )

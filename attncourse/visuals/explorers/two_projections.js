@@ -191,7 +191,7 @@ function render({ model, el }) {
       granted: "each looks for the one it beats",
       tie: "three ties, and a tie grants none",
       missed: !visible || scores[0][0] < scores[0][1] - 1e-9
-        ? "each prefers the one that beats it"
+        ? "each scores the one that beats it highest"
         : scores[0][0] > scores[0][1] + 1e-9
           ? "each prefers itself" : "each prefers itself and the one that beats it",
     }[wishes[0]]; // a turn treats all tokens alike
