@@ -27,7 +27,9 @@ from attncourse.palette import css_variable
 from attncourse.visuals.notebook_colours import dark_in_a_notebook
 
 STYLE_SHEET = Path(__file__).with_name("tables.css")
-STACKS_FROM, STACKS = 4, ' class="stacks"'  # fewer columns stand beside each other on a phone
+STACKS = ' class="stacks"'
+# What there is room for on a phone, in pixels: a table that takes more stands there row by row.
+ROOM, LETTER, GAP, LINES = 350, 8.4, 20, 3
 
 _VARIABLE = re.compile(r"var\(--attn-(\w+)\)")
 _SYMBOL = re.compile(r"\b([A-Za-z])_(\w+)")
@@ -144,6 +146,17 @@ class Table:
             for row in self.cells
         ]
 
+    def _narrowest(self) -> float:
+        """About how many pixels it takes: numbers stay whole, a text has a few lines."""
+        width = -float(GAP)
+        for name, number, *texts in zip(self.header, self._numbers, *self._texts(), strict=True):
+            words = [*name.split(), *(texts if number else " ".join(texts).split())]
+            longest = max(map(len, words))
+            if not number:
+                longest = max(longest, max(map(len, texts)) // LINES)
+            width += GAP + LETTER * longest
+        return width
+
     def __str__(self) -> str:
         lines = [list(self.header), *self._texts()]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -169,7 +182,7 @@ class Table:
         return {"text/plain": str(self), "text/html": self._html()}
 
     def _html(self) -> str:
-        stacks = len(self.header) >= STACKS_FROM
+        stacks = self._narrowest() > ROOM
         kinds = [' class="number"' if number else "" for number in self._numbers]
         names = [_marked_up(name) for name in self.header]
         labels = [f'<span class="name" aria-hidden="true">{name}</span>' * stacks for name in names]

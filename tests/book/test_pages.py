@@ -436,7 +436,7 @@ FOUND_FIRST = {
     "W_Q": "book/notation.html",
     "W_q": "book/notation.html",
     "self-attention length": "book/answers.html#what-is-self-attention-and-which-lengths-must-agree",
-    "d_k": "book/attention.html#what-d-k-is-for",
+    "d_k": "book/query-and-key.html#what-d-k-buys",
     "softmax": "book/glossary.html#term-softmax",
     "K = V": "book/value.html#what-k-v-cannot-carry",
 }

@@ -74,8 +74,8 @@ def build(folder, **pages):
         (folder / f"{name}.md").write_text(text, encoding="utf-8")
     (folder / "nobody.bib").write_text("@misc{nobody2020, title={T}, author={A}, year={2020}}")
     (folder / "conf.py").write_text(
-        "extensions = ['myst_parser', 'sphinxcontrib.bibtex', 'attncourse.site.questions',"
-        " 'attncourse.site.roles', 'attncourse.site.terms']\n"
+        "extensions = ['myst_parser', 'sphinxcontrib.bibtex', 'attncourse.site.predictions',"
+        " 'attncourse.site.questions', 'attncourse.site.roles', 'attncourse.site.terms']\n"
         "myst_enable_extensions = ['deflist', 'dollarmath', 'fieldlist']\n"
         "bibtex_bibfiles = ['nobody.bib']\n"
         "suppress_warnings = ['bibtex']\n"

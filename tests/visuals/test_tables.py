@@ -210,7 +210,9 @@ def test_on_a_phone_every_value_of_a_wide_table_has_its_name_beside_it(show_tabl
 @pytest.mark.browser
 def test_long_words_go_below_their_name_on_a_phone(show_tables):
     words = "a remark that is much longer than what is left of a line on such a small screen"
-    page = show_tables(table(("a", "b", "c", "d"), [(1, 2, 3, words)], caption="C"), width=390)
+    page = show_tables(
+        table(("accuracy", "likeness", "distance", "d"), [(1, 2, 3, words)], caption="C"), width=390
+    )
     name, text = shown(page)[-2:]
     assert text[0] == words
     assert text[3] > name[3]
@@ -267,3 +269,11 @@ def test_a_notebook_is_dark_where_jupyterlab_or_else_the_system_is(show_tables, 
     page = show_tables(narrow(), width=800, scheme=scheme, body=body)
     colour = page.locator("td").first.evaluate("one => getComputedStyle(one).color")
     assert colour == "rgb({}, {}, {})".format(*bytes.fromhex(ink["ink"][1:]))
+
+
+@pytest.mark.parametrize(("number", "stays"), [(1.5, True), (1234567, False)])
+def test_a_table_stays_one_on_a_phone_if_its_columns_have_room(show_tables, number, stays):
+    page = show_tables(table(tuple("abcde"), [(number,) * 5], caption="C"), width=390)
+    tops = {round(cell.bounding_box()["y"]) for cell in page.locator("tbody :is(th, td)").all()}
+    assert (len(tops) == 1) is stays
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
