@@ -91,7 +91,9 @@ class Checked(_Handler):  # type: ignore[misc]
 
         arguments = self.request.arguments.items()
         given = [*self.path_args, *self.path_kwargs.values()]
-        given += [value.decode(errors="replace") for _, values in arguments for value in values]
+        # But a folder, which may have any name, and stands in no page.
+        others = (values for name, values in arguments if name != "path")
+        given += [value.decode(errors="replace") for values in others for value in values]
         if any(each and _CODE.search(each) for each in given):
             raise HTTPError(400, "a name in this address has a character that cannot be in one")
         await super().prepare()

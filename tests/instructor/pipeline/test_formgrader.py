@@ -1,5 +1,6 @@
 """Which folders are courses that the formgrader may open, and that it is guarded or not there."""
 
+import asyncio
 import logging
 from importlib import import_module
 from types import SimpleNamespace
@@ -7,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from nbgrader.server_extensions.formgrader import formgrader as opening
 from nbgrader.server_extensions.formgrader import handlers
-from tornado.web import StaticFileHandler
+from tornado.web import HTTPError, StaticFileHandler
 
 from attncourse.instructor.pipeline import formgrader as guarding
 from attncourse.instructor.pipeline.formgrader import Checked, confirm_course
@@ -58,6 +59,38 @@ def test_a_folder_of_the_open_course_is_none_wherever_its_configuration_lies(sho
     confirm_course(folder, shown=str(shown), current=str(shown / "b"))
     with pytest.raises(ValueError, match="is a folder of the course in"):
         confirm_course(folder, shown=str(shown), current=str(shown / "a"))
+
+
+class Handler(Checked):
+    """A guard before nothing, with an address of one name and one argument."""
+
+    def __init__(self, name, **argument):
+        self.path_args, self.path_kwargs = [name], {}
+        arguments = {key: [value.encode()] for key, value in argument.items()}
+        self.request = SimpleNamespace(arguments=arguments)
+
+
+class Passed(Exception):
+    """It has come to the handler itself."""
+
+
+async def passes(_):
+    raise Passed
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "outcome"),
+    [
+        ("ps1-similarity", {"version": "0.9.6"}, Passed),
+        ("Zoë O'Brien & co", {"path": r"C:\a <b>"}, Passed),
+        *((f"a{sign}b", {}, HTTPError) for sign in '"<>\\\n\x7f'),
+        ("ps1", {"version": "<b>"}, HTTPError),
+    ],
+)
+def test_a_name_with_a_sign_of_code_comes_to_no_handler(name, argument, outcome):
+    guarded = type("Guarded", (Handler, type("Base", (), {"prepare": passes})), {})
+    with pytest.raises(outcome):
+        asyncio.run(guarded(name, **argument).prepare())
 
 
 @pytest.fixture
