@@ -55,6 +55,8 @@ class Copying:
     """Bytes of a file."""
     ours: frozenset[str] = frozenset()
     """Files that the problem set itself has there, which no student's file replaces."""
+    modules: frozenset[str] = frozenset()
+    """Modules of Python that it lets students replace: these keep their names."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,9 @@ def copying(directory: Any, source: Path, *, student_may_replace: Collection[str
     ignored = tuple(directory.ignore)
     below = (path.relative_to(source) for path in _files(source, (*ignored, "*.ipynb")))
     ours = {path.as_posix() for path in below if not is_left_behind(path)}
-    return Copying(
-        ignored, directory.max_file_size * 1000, frozenset(ours - set(student_may_replace))
-    )
+    replaced = ours & set(student_may_replace)
+    modules = frozenset(each for each in replaced if each.endswith(".py"))
+    return Copying(ignored, directory.max_file_size * 1000, frozenset(ours - replaced), modules)
 
 
 def files_beside(folder: Path, rules: Copying) -> tuple[FileBeside, ...]:
@@ -107,7 +109,8 @@ def files_beside(folder: Path, rules: Copying) -> tuple[FileBeside, ...]:
         else:
             left -= len(content)
             digest = hashlib.sha256(content).hexdigest()
-            found.append(FileBeside(name, _harmless(name, content[:_START]), digest=digest))
+            kept_as = name if name in rules.modules else _harmless(name, content[:_START])
+            found.append(FileBeside(name, kept_as, digest=digest))
     return tuple(_without_doubles(found, rules.ours))
 
 

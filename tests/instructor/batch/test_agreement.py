@@ -210,8 +210,7 @@ def test_what_lies_beside_a_notebook_is_copied_harmlessly_in_both(course, tmp_pa
         del found[f"{NOTEBOOK}.ipynb"]
         assert {name: content.decode() for name, content in found.items()} == {
             **dict.fromkeys(("ours.html", "data.csv"), "of solutions"),
-            **dict.fromkeys(("page.html.txt", "[x]/.page.txt", "notes.txt"), "of ada"),
-            "helper.py.txt": "of ada",
+            **dict.fromkeys(("helper.py", "page.html.txt", "[x]/.page.txt", "notes.txt"), "of ada"),
         }
         told = graded.autograded("ada").cells[0].source
         assert "`page.html` as `page.html.txt`, `[x]/.page` as `[x]/.page.txt`" in told

@@ -4,11 +4,13 @@ import mimetypes
 import os
 
 import pytest
+from nbgrader.coursedir import CourseDirectory
 
 from attncourse.instructor import limits
 from attncourse.instructor.course.files_beside import (
     Copying,
     copy_files,
+    copying,
     files_beside,
     picture_beside,
     remark,
@@ -141,14 +143,15 @@ def test_nothing_is_copied_from_a_folder_that_is_a_link(folder, tmp_path):
 
 def test_the_problem_sets_own_files_keep_their_names_and_are_no_news(folder, tmp_path):
     source = tmp_path / "source"
-    lay(source, {"explorer.html": b"ours", "run": b"ours", "mine.py": b"ours"})
-    lay(folder, {"explorer.html": b"theirs", "run": b"ours", "mine.py": b"theirs", "x.html": b""})
-    rules = Copying(ours=frozenset({"explorer.html", "run"}))  # one may be replaced
+    ours = ("explorer.html", "run", "mine.py", "no.html")
+    lay(source, dict.fromkeys(ours, b"ours"))
+    lay(folder, dict.fromkeys((*ours, "other.py", "x.html"), b"theirs"))
+    rules = copying(CourseDirectory(), source, student_may_replace=["mine.py", "no.html"])
     assert copied(folder, tmp_path, rules, source) == {
         "explorer.html": b"ours",
         "run": b"ours",
-        "mine.py.txt": b"theirs",
-        "x.html.txt": b"",
+        "mine.py": b"theirs",
+        **dict.fromkeys(("no.html.txt", "other.py.txt", "x.html.txt"), b"theirs"),
     }
     assert "explorer" not in remark(files_beside(folder, rules))
 
