@@ -18,7 +18,8 @@ from attncourse.checking.item import Item
 
 _PACKAGE = __name__.partition(".")[0] + "."
 _MACHINERY = ("checking", "grading", "instructor")
-_TOOLS = ("arguments", "device", "palette", "visuals.figures", "visuals.photographs")
+_DRAWING = ("figures", "notebook_colours", "photographs", "repeated", "tables")
+_TOOLS = ("arguments", "device", "palette", *(f"visuals.{name}" for name in _DRAWING))
 _WITHIN_REACH = tuple(f"{_PACKAGE}{room}." for room in (*_MACHINERY, *_TOOLS))
 # Python imports the package that a tool stands in before the tool.
 _ON_THE_WAY = frozenset(f"{_PACKAGE}{tool.rpartition('.')[0]}" for tool in _TOOLS if "." in tool)

@@ -54,7 +54,7 @@ class Prediction {
     this.#place = document.getElementById(asked.dataset.place);
     this.#key = PREFIX + asked.dataset.key;
     this.#edition = asked.dataset.edition;
-    for (const choice of [...asked.querySelectorAll(":scope > details")]) this.#add(choice);
+    for (const choice of [...asked.querySelectorAll(":scope > details")]) this.#put(choice);
     this.#said = element("p", { id: `${asked.id}-said`, role: "status" });
     this.#commit = button("Commit", () => this.#confirm());
     this.#commit.setAttribute("aria-describedby", this.#said.id);
@@ -64,7 +64,7 @@ class Prediction {
     this.#show();
   }
 
-  #add(choice) {
+  #put(choice) {
     const summary = choice.firstElementChild;
     const words = summary.firstElementChild;
     summary.remove();
