@@ -31,7 +31,10 @@ REACHABLE = {
     "attncourse.device",
     "attncourse.palette",
     "attncourse.visuals.figures",
+    "attncourse.visuals.notebook_colours",
     "attncourse.visuals.photographs",
+    "attncourse.visuals.repeated",
+    "attncourse.visuals.tables",
 }
 
 
