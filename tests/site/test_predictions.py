@@ -1,12 +1,11 @@
 """Predictions: the build's part, and what the script makes of one in a browser."""
 
 import re
-import subprocess
-import sys
 
 import pytest
 from bs4 import BeautifulSoup
 from conftest import ROOT
+from sphinx_build import build_html
 
 CONF = """
 extensions = ["myst_parser", "attncourse.site.predictions"]
@@ -78,22 +77,7 @@ def build(folder, pages, *options):
     for name, text in pages.items():
         orphan = "" if name == "index" else "---\norphan: true\n---\n"
         (folder / f"{name}.md").write_text(orphan + text, encoding="utf-8")
-    return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "sphinx",
-            "-W",
-            *options,
-            "-q",
-            "-b",
-            "html",
-            folder,
-            folder / "out",
-        ],
-        capture_output=True,
-        text=True,
-    )
+    return build_html(folder, "-W", *options)
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,9 @@
 """Proofs: folded behind their statement, and open wherever somebody wants to read them."""
 
-import subprocess
-import sys
-
 import pytest
 from bs4 import BeautifulSoup
 from conftest import ROOT
+from sphinx_build import build_html
 
 SOURCE = r"""# Page
 
@@ -44,11 +42,7 @@ def build(folder, text, extensions=("attncourse.site.proofs", "attncourse.site.t
         # No formula is set here, and none is asked for elsewhere.
         "mathjax_path = 'none.js'\n"
     )
-    return subprocess.run(
-        [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", folder, folder / "out"],
-        capture_output=True,
-        text=True,
-    )
+    return build_html(folder, "-W")
 
 
 @pytest.fixture(scope="module")

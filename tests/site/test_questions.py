@@ -1,12 +1,11 @@
 """Predictions and self-tests: what an author writes, and what a page holds without a script."""
 
 import re
-import subprocess
-import sys
 
 import pytest
 from bs4 import BeautifulSoup
 from conftest import ROOT
+from sphinx_build import build_html
 
 GOOD = """# Page
 
@@ -88,22 +87,7 @@ def build(folder, index, *options, **others):
         'extensions = ["myst_parser", "attncourse.site.predictions", "attncourse.site.roles"]\n'
         'myst_enable_extensions = ["deflist", "dollarmath"]\n'
     )
-    return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "sphinx",
-            "-W",
-            *options,
-            "-q",
-            "-b",
-            "html",
-            folder,
-            folder / "out",
-        ],
-        capture_output=True,
-        text=True,
-    )
+    return build_html(folder, "-W", *options)
 
 
 def parsed(path):
@@ -272,10 +256,7 @@ def test_punctuation_stays_on_the_line_of_its_formula(tmp_path):
         'extensions = ["myst_parser", "attncourse.site.typography"]\n'
         'myst_enable_extensions = ["dollarmath"]\n'
     )
-    subprocess.run(
-        [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", tmp_path, tmp_path / "out"],
-        check=True,
-    )
+    build_html(tmp_path, "-W").check_returncode()
     page = BeautifulSoup((tmp_path / "out" / "index.html").read_text(), "html.parser")
     assert [s.text for s in page.select(".attn-unbroken")] == [
         *(r"\(x > y\),", r"\(y > x\).", r"\(w\),"),

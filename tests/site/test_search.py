@@ -2,13 +2,12 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from urllib.parse import quote
 
 import pytest
 from bs4 import BeautifulSoup
 from conftest import ROOT
+from sphinx_build import build_html
 
 from attncourse.site import assets
 from attncourse.site.theme import TEMPLATES
@@ -91,11 +90,7 @@ def book(tmp_path_factory):
         "html_theme = 'sphinx_book_theme'\n"
         f"templates_path = [{str(TEMPLATES)!r}]\n"
     )
-    built = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", folder, folder / "out"],
-        capture_output=True,
-        text=True,
-    )
+    built = build_html(folder, "-W")
     assert built.returncode == 0, built.stderr
     assets.vendor(ROOT)
     target = folder / "out" / "_static" / "vendor" / "minisearch"

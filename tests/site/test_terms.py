@@ -1,11 +1,9 @@
 """Words that lead to the glossary: which of them do, and the card that a reader gets."""
 
-import subprocess
-import sys
-
 import pytest
 from bs4 import BeautifulSoup
 from conftest import ROOT
+from sphinx_build import build_html
 
 from attncourse.site.glossary import plural
 from attncourse.site.terms import occurrence_of
@@ -81,11 +79,7 @@ def build(folder, **pages):
         "suppress_warnings = ['bibtex']\n"
         "attn_terms_unlinked = ['man*']\n"
     )
-    return subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-b", "html", folder, folder / "out"],
-        capture_output=True,
-        text=True,
-    )
+    return build_html(folder)
 
 
 def parsed(folder, name):
@@ -239,9 +233,7 @@ def test_a_change_of_the_glossary_reaches_the_pages_of_an_earlier_build(tmp_path
     build(tmp_path, other=OTHER)
     glossary = (tmp_path / "glossary.md").read_text().replace("Another number.", "Anything else.")
     (tmp_path / "glossary.md").write_text(glossary)
-    subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-b", "html", tmp_path, tmp_path / "out"], check=True
-    )
+    build_html(tmp_path).check_returncode()
     assert "Anything else." in parsed(tmp_path, "other").select_one(".attn-term-card").text
 
 
