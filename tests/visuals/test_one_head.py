@@ -205,10 +205,33 @@ def test_each_step_shows_what_it_computes_and_nothing_of_the_next(show: Callable
                 label = cell.get_attribute("aria-label") or ""
                 assert label.endswith("not computed yet") == (of > step)
         assert_shows_the_truth(page)
-        page.get_by_role("button", name=re.compile("Next|From the start")).click()
-    assert is_at(page, "Tokens")  # round and round
-    page.get_by_role("button", name="Back").click()
-    assert is_at(page, "Output")
+        page.get_by_role("button", name="Next").press("Enter")
+    assert is_at(page, "Output")  # there is nothing behind it
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("step", "blocked", "why"),
+    [
+        (1, "Back", "Step 1 of 6: “Back” would go beyond."),
+        (3, None, "Step 3 of 6."),
+        (6, "Next", "Step 6 of 6: “Next” would go beyond."),
+    ],
+)
+def test_a_step_that_there_is_not_is_refused_and_the_button_says_why(
+    step: int, blocked: str | None, why: str, show: Callable
+) -> None:
+    page = show(make(step=step))
+    expect(page.locator(".walk .limits")).to_have_text(why)
+    for name in ("Back", "Next"):
+        button = page.get_by_role("button", name=name)
+        assert button.get_attribute("aria-disabled") == str(name == blocked).lower()
+        if name == blocked:
+            expect(button).to_have_accessible_description(why)
+            button.press("Enter")
+            assert is_at(page, list(STEPS)[step - 1])
+            expect(button).to_be_focused()
+            expect(page.get_by_role("status")).to_have_text(why)
 
 
 @pytest.mark.browser
