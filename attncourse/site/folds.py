@@ -1,7 +1,7 @@
 """What is folded away in a cell, named by what it holds: "The code of this figure".
 
-MyST-NB calls every fold "Show code cell source", and "Hide code cell source" once it is open. Here a
-fold has one name, open or closed. That of code says what the code makes; that of an output, which
+MyST-NB calls every fold "Show code cell source", and "Hide code cell source" once it is open. Here
+a fold has one name, open or closed. That of code says what the code makes; that of an output, which
 has no code to be told by, is what its page calls it (``code_prompt_show``).
 """
 

@@ -357,7 +357,9 @@ def test_buttons_turn_the_queries_to_the_keys_and_a_third_ahead_and_reset_undoes
     expect(root.locator(".angle")).to_have_text("120°")
     assert assert_true(root)[0] == "granted"
     expect(root.get_by_role("status")).to_have_text(
-        re.compile(r"^W_q is turned 120° from W_k\. Wishes granted: 3 of 3\..* Loss 0\.\d{3}; what one")
+        re.compile(
+            r"^W_q is turned 120° from W_k\. Wishes granted: 3 of 3\..* Loss 0\.\d{3}; what one"
+        )
     )
     expect(root.locator(".turns [role=img]")).to_have_attribute(
         "aria-label", re.compile(r"query of rock is 0 degrees from the key of scissors\.")
