@@ -327,6 +327,17 @@ def test_on_paper_a_page_has_its_title_its_code_and_where_it_came_from(look_at, 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("where", CHAPTERS)
+def test_forgetting_predictions_is_offered_only_where_there_is_one(open_page, where):
+    page = open_page(where)
+    page.evaluate("localStorage.setItem('attn-prediction:somewhere#else', '1234:0')")
+    page.reload()
+    settle(page)
+    offers = page.get_by_role("button", name="Forget my predictions").count()
+    assert offers == (where in PREDICTING)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("where", CHAPTERS)
 @pytest.mark.parametrize("width", [PAPER])
 def test_on_paper_nothing_is_cut_off_at_the_edge(look_at, where, width):
     page = look_at(where, width=width)
