@@ -39,6 +39,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("comments_config", {}, "html")
     # Each name whole: the contracts on imports read names in strings.
     for part in (
+        "attncourse.site.folds",
         "attncourse.site.glued",
         "attncourse.site.predictions",
         "attncourse.site.proofs",

@@ -55,11 +55,18 @@ class Proof(SphinxDirective):
 
 
 def _end_with_mark(whole: proof) -> None:
+    mark = nodes.inline("", f"\N{NO-BREAK SPACE}{END}", classes=["attn-qed"])
     last = whole[-1]
-    if not isinstance(last, nodes.paragraph):  # a formula or a list, which the mark cannot end
-        last = nodes.paragraph()
-        whole += last
-    last += nodes.inline("", f"\N{NO-BREAK SPACE}{END}", classes=["attn-qed"])
+    while isinstance(last, nodes.Sequential | nodes.list_item):
+        last = last[-1]
+    if isinstance(last, nodes.paragraph):
+        last += mark
+    elif isinstance(last, nodes.math_block):  # a line of its own would be the mark's alone
+        ended = nodes.container("", classes=["attn-ended"])
+        last.replace_self(ended)
+        ended += [last, nodes.paragraph("", "", mark)]
+    else:
+        last.parent += nodes.paragraph("", "", mark)
 
 
 def visit_proof(self: HTML5Translator, node: nodes.Element) -> None:

@@ -35,8 +35,6 @@ def write_colours(app: Sphinx) -> None:
 
 # What accessibility checkers reject in every page, and what stands there instead.
 REPAIRS = {
-    # myst-nb: the name of a button must contain what is written on it.
-    '<summary aria-label="Toggle hidden content">': "<summary>",
     # docutils: a list whose children are not list items.
     '<div role="list" class="citation-list">': '<div class="citation-list">',
     # docutils: a role that ARIA 1.2 gave up.

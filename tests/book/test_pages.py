@@ -328,6 +328,17 @@ def test_on_paper_a_page_has_its_title_its_code_and_where_it_came_from(look_at, 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("where", CHAPTERS)
+def test_forgetting_predictions_is_offered_only_where_there_is_one(open_page, where):
+    page = open_page(where)
+    page.evaluate("localStorage.setItem('attn-prediction:somewhere#else', '1234:0')")
+    page.reload()
+    settle(page)
+    offers = page.get_by_role("button", name="Forget my predictions").count()
+    assert offers == (where in PREDICTING)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("where", CHAPTERS)
 @pytest.mark.parametrize("width", [PAPER])
 def test_on_paper_nothing_is_cut_off_at_the_edge(look_at, where, width):
     page = look_at(where, width=width)
@@ -351,7 +362,7 @@ def test_on_paper_nothing_is_cut_off_at_the_edge(look_at, where, width):
 @pytest.mark.parametrize("width", [1440, 390])
 def test_the_letters_in_figures_can_be_read(look_at, site, where, width):
     sizes = letter_sizes(look_at(where, width=width))
-    assert bool(sizes) == bool(parsed(site / where).select(".attn-figure svg"))
+    assert bool(sizes) == bool(parsed(site / where).select(":not(noscript) > .attn-figure svg"))
     assert all(11.5 <= size <= 18 for size in sizes)
 
 

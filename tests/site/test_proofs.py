@@ -1,8 +1,11 @@
 """Proofs: folded behind their statement, and open wherever somebody wants to read them."""
 
+from io import BytesIO
+
 import pytest
 from bs4 import BeautifulSoup
 from conftest import ROOT
+from pypdf import PdfReader
 from sphinx_build import build_html
 
 SOURCE = r"""# Page
@@ -138,6 +141,52 @@ def test_a_search_in_the_page_opens_the_proof_that_has_the_word(built, open_page
     # What Ctrl+F does, asked for by an address: no test can press it.
     page.goto(f"{page.url}#:~:text={WORD}")
     page.get_by_text(WORD).wait_for(state="visible")
+
+
+@pytest.mark.browser
+def test_the_mark_stands_on_the_line_of_what_it_ends(built, open_page):
+    page = open_page(built)
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    for mark in page.locator(".attn-qed").all():
+        shares = mark.evaluate(
+            """mark => {
+                const {top, bottom} = mark.getBoundingClientRect();
+                const words = document.createTreeWalker(
+                    mark.closest("details").lastElementChild, NodeFilter.SHOW_TEXT);
+                const range = document.createRange();
+                while (words.nextNode()) {
+                    if (mark.contains(words.currentNode) || !words.currentNode.data.trim()) continue;
+                    range.selectNodeContents(words.currentNode);
+                    for (const box of range.getClientRects())
+                        if (box.top < bottom && box.bottom > top) return true;
+                }
+                return false;
+            }"""
+        )
+        assert shares, mark.evaluate("mark => mark.closest('details').innerText")
+
+
+@pytest.mark.browser
+def test_on_paper_the_title_of_a_proof_keeps_to_its_first_lines(built, open_page):
+    page = open_page(built)
+    page.evaluate(
+        """() => {
+            const proof = document.querySelector(".attn-proof");
+            const before = document.createElement("p");
+            before.textContent = "Filled.";
+            before.className = "filler";
+            proof.before(before);
+            document.body.style.margin = 0;
+        }"""
+    )
+    alone = []
+    for height in range(800, 1000, 12):
+        page.locator(".filler").evaluate(
+            "(p, height) => { p.style.height = `${height}px`; }", height
+        )
+        sheets = [s.extract_text() for s in PdfReader(BytesIO(page.pdf(format="A4"))).pages]
+        alone += [text for text in sheets if text.rstrip().endswith("\nProof")]
+    assert alone == []
 
 
 @pytest.mark.browser

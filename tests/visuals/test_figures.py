@@ -76,6 +76,15 @@ def test_a_letter_is_drawn_from_one_shape_however_many_figures_have_it():
     assert together.count("<style>") == 1
 
 
+def test_a_figure_uses_no_letter_of_one_that_only_a_page_without_scripts_has():
+    figure = html(picture())
+    page = once(f"<noscript>{figure}</noscript>{figure}{figure}")
+    unscripted, _, others = page.partition("</noscript>")
+    ids = [re.findall(r'id="(letter-[^"]+)"', part) for part in (unscripted, others)]
+    assert sorted(ids[0]) == sorted(ids[1])
+    assert page.count("<style>") == 2
+
+
 def test_the_same_figure_is_the_same_bytes():
     assert html(picture()) == html(picture())
 

@@ -6,12 +6,13 @@ import itertools
 import math
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from browsing import in_both_schemes
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from torch import Tensor
 from visuals.driving import assert_fits_and_is_accessible, place, slide
 
@@ -101,6 +102,63 @@ def test_what_the_picture_cannot_show_is_refused_later_too(trait: str, value: ob
 def test_tensors_that_want_gradients_and_arrays_make_the_same_explorer() -> None:
     x = torch.tensor(X, dtype=torch.float64, requires_grad=True)
     assert make(x=x, W_k=np.array(W_K)).state() == make().state()
+
+
+# ---------------------------------------------------------------- where no script runs
+
+
+def test_the_still_picture_says_every_number_of_the_head() -> None:
+    asks = 2
+    picture = make(tokens=["Anna", "fed", "$x$", "<he>"], asks=asks).still()
+    said = re.search(r'aria-label="([^"]*)"', picture)
+    assert said
+    listed = re.findall(r"[−\d.]+(?:, [−\d.]+)*(?=[.,])", said[1])
+    numbers = [[float(n.replace("−", "-")) for n in each.split(", ")] for each in listed]
+    x, W_q, W_k, W_v, W_o = (torch.tensor(each).double() for each in (X, W_Q, W_K, W_V, W_O))
+    query, key, value = x @ W_q.T, x @ W_k.T, x @ W_v.T
+    scores = query @ key.T / math.sqrt(2)
+    weights = scores.softmax(-1)
+    average = attend(query, key, value)
+    of_each = [
+        [*key[j].tolist(), scores[asks, j].item(), weights[asks, j].item(), *value[j].tolist()]
+        for j in range(4)
+    ]
+    wanted = [
+        *query[asks].tolist(), *itertools.chain(*of_each), *average[asks].tolist(),
+        *(W_o @ average[asks]).tolist(),
+    ]  # fmt: skip
+    assert list(itertools.chain(*numbers)) == pytest.approx(wanted, abs=0.0051)
+    assert "&lt;he&gt;" in picture
+    assert "<he>" not in picture
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1440])
+def test_without_a_script_the_picture_stands_and_can_be_read(
+    width: int, chromium: Browser, tmp_path: Path
+) -> None:
+    mount = make()._repr_mimebundle_()[0]["text/html"]
+    path = tmp_path / "page.html"
+    path.write_text(
+        f'<meta charset="utf-8"><meta name="viewport" content="width=device-width">{mount}', "utf-8"
+    )
+    with chromium.new_context(
+        java_script_enabled=False, viewport={"width": width, "height": 800}
+    ) as context:
+        page = context.new_page()
+        page.goto(path.as_uri())
+        expect(page.get_by_role("img", name="One attention head when “he” asks")).to_be_visible()
+        expect(page.get_by_text("It needs JavaScript.")).to_be_visible()
+        box = page.locator("svg").bounding_box()
+    assert box
+    assert 350 <= box["width"] <= width
+
+
+@pytest.mark.browser
+def test_where_a_script_runs_nothing_is_left_of_the_picture(show: Callable) -> None:
+    page = show(make())
+    assert page.locator(".attn-mount .attn-figure").count() == 0
+    assert page.locator(".attn-explorer").count() == 1
 
 
 # ---------------------------------------------------------------- what the page shows
@@ -205,10 +263,33 @@ def test_each_step_shows_what_it_computes_and_nothing_of_the_next(show: Callable
                 label = cell.get_attribute("aria-label") or ""
                 assert label.endswith("not computed yet") == (of > step)
         assert_shows_the_truth(page)
-        page.get_by_role("button", name=re.compile("Next|From the start")).click()
-    assert is_at(page, "Tokens")  # round and round
-    page.get_by_role("button", name="Back").click()
-    assert is_at(page, "Output")
+        page.get_by_role("button", name="Next").press("Enter")
+    assert is_at(page, "Output")  # there is nothing behind it
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("step", "blocked", "why"),
+    [
+        (1, "Back", "Step 1 of 6: “Back” would go beyond."),
+        (3, None, "Step 3 of 6."),
+        (6, "Next", "Step 6 of 6: “Next” would go beyond."),
+    ],
+)
+def test_a_step_that_there_is_not_is_refused_and_the_button_says_why(
+    step: int, blocked: str | None, why: str, show: Callable
+) -> None:
+    page = show(make(step=step))
+    expect(page.locator(".walk .limits")).to_have_text(why)
+    for name in ("Back", "Next"):
+        button = page.get_by_role("button", name=name)
+        assert button.get_attribute("aria-disabled") == str(name == blocked).lower()
+        if name == blocked:
+            expect(button).to_have_accessible_description(why)
+            button.press("Enter")
+            assert is_at(page, list(STEPS)[step - 1])
+            expect(button).to_be_focused()
+            expect(page.get_by_role("status")).to_have_text(why)
 
 
 @pytest.mark.browser

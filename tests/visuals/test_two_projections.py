@@ -208,15 +208,40 @@ def test_who_may_look_at_itself_needs_more_than_60_degrees(show: Callable) -> No
     page = show(TwoProjections(60))
     root = page.locator(".attn-explorer")
     assert assert_true(root)[0] == "granted"
-    expect(root.locator(".floor")).to_have_text("symmetric scores: at least log 2 = 0.693")
     root.get_by_text("a token may look at itself").click()
     assert assert_true(root)[0] == "tie"
-    expect(root.locator(".floor")).to_have_text("one shared matrix: at least log 3 = 1.099")
     root.get_by_role("slider", name="W_q").press("ArrowRight")
     assert assert_true(root)[0] == "granted"
     root.get_by_role("slider", name="W_q").press("Shift+ArrowLeft")
     assert assert_true(root)[0] == "missed"
     expect(root.locator(".outcome")).to_have_text("each prefers itself")
+
+
+@pytest.mark.browser
+def test_what_one_matrix_can_do_is_said_only_once_the_two_have_met(show: Callable) -> None:
+    page = show(TwoProjections(-40))
+    root = page.locator(".attn-explorer")
+    floor = root.locator(".floor")
+    handle = root.get_by_role("slider", name="angle of W_q")
+
+    def says_nothing() -> bool:
+        page.wait_for_timeout(800)  # a screen reader hears of a change a moment later
+        heard = root.get_by_role("status").inner_text()
+        return not re.search(r"log|0\.693|1\.099|least", floor.inner_text() + heard.split(";")[-1])
+
+    assert says_nothing()
+    handle.press("Shift+ArrowRight")
+    root.get_by_text("a token may look at itself").click()
+    root.get_by_text("a token may look at itself").click()
+    assert says_nothing()
+    for _ in range(25):
+        handle.press("ArrowRight")
+    assert turns(root) == (0, 0)
+    expect(floor).to_have_text("symmetric scores: at least log 2 = 0.693")
+    root.get_by_text("a token may look at itself").click()
+    expect(floor).to_have_text("one shared matrix: at least log 3 = 1.099")
+    handle.press("ArrowRight")  # once known it stays
+    expect(floor).to_have_text("one shared matrix: at least log 3 = 1.099")
 
 
 @pytest.mark.browser
@@ -332,7 +357,9 @@ def test_buttons_turn_the_queries_to_the_keys_and_a_third_ahead_and_reset_undoes
     expect(root.locator(".angle")).to_have_text("120°")
     assert assert_true(root)[0] == "granted"
     expect(root.get_by_role("status")).to_have_text(
-        re.compile(r"^W_q is turned 120° from W_k\. Wishes granted: 3 of 3\..* Loss 0\.\d{3}; one")
+        re.compile(
+            r"^W_q is turned 120° from W_k\. Wishes granted: 3 of 3\..* Loss 0\.\d{3}; what one"
+        )
     )
     expect(root.locator(".turns [role=img]")).to_have_attribute(
         "aria-label", re.compile(r"query of rock is 0 degrees from the key of scissors\.")

@@ -86,7 +86,8 @@ class Explorer(anywidget.AnyWidget):
     In a notebook it is a widget: what the reader moves is at once in the traits, and a trait
     that Python sets moves the figure. As ``text/html`` it is an element
     ``<div class="attn-mount" data-explorer="name" data-state="{…}">``, which the book's script
-    turns into the same figure; where no script runs, its sentence says what would be there.
+    turns into the same figure; where no script runs, its sentence says what would be there, and a
+    ``still`` picture may follow.
 
     A subclass sets ``explorer`` to its module's name, ``_esm`` to that module's source, and
     declares its state as synchronised traits with JSON values.
@@ -104,14 +105,23 @@ class Explorer(anywidget.AnyWidget):
         """One sentence for readers who see no figure."""
         raise NotImplementedError
 
+    def still(self) -> str:
+        """HTML that shows, where no script runs, what the figure shows; empty for none.
+
+        For an explorer whose page has no other picture of what it is about.
+        """
+        return ""
+
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         bundle = super()._repr_mimebundle_(**kwargs)
         assert bundle is not None  # anywidget gives None only to widgets without a view
         data, metadata = bundle
         state = html.escape(json.dumps(self.state(), allow_nan=False, separators=(",", ":")))
         data["text/plain"] = self.description()
+        still = self.still()
+        unscripted = f"<noscript>{still}</noscript>" if still else ""
         data["text/html"] = (
             f'<div class="attn-mount" data-explorer="{self.explorer}" data-state="{state}">'
-            f"{html.escape(self.description())}</div>"
+            f"{html.escape(self.description())}{unscripted}</div>"
         )
         return data, metadata

@@ -20,6 +20,33 @@ function firstChoices(scores) {
   });
 }
 
+/** M = S + A: what is its own mirror image, and what turns its sign there. */
+const halves = (M) => ({
+  S: combine(M, (there, back) => (there + back) / 2),
+  A: combine(M, (there, back) => (there - back) / 2),
+});
+const scoresAt = ({ S, A }, t) => S.map((row, i) => row.map((x, j) => x + t * A[i][j]));
+
+/** The sentences about the scores at t. */
+function sentences(scores, labels, t) {
+  const first = firstChoices(scores);
+  const couples = labels.flatMap((one, i) => first[i]
+    .filter((j) => j > i && first[j].includes(i)).map((j) => `${one} and ${labels[j]}`));
+  return {
+    meaning: {
+      1: "The head as it is", 0: "The nearest symmetric scores", [-1]: "Query and key swapped",
+    }[t] ?? (t > 0 ? "Between the head and symmetric scores" : "Between symmetric and swapped"),
+    note: {
+      0: "the scores of one shared matrix are symmetric too, and positive semi-definite besides",
+      [-1]: "the one that was asked now asks",
+    }[t] ?? (scores.every((row, i) => row.every((x) => x <= row[i])) ?
+      "each class scores highest with itself, which the arrows and the choices leave out" : ""),
+    choices: labels.map((label, i) =>
+      `${label} \u2192 ${first[i].map((j) => labels[j]).join(" or ")}`).join(", "),
+    mutual: couples.length ? `mutual: ${couples.join(", ")}` : "none is mutual",
+  };
+}
+
 /** The classes on an ellipse, and an arrow for each weight, as thick as the weight. */
 function arrows(labels) {
   const at = labels.map((_, i) => {
@@ -104,8 +131,7 @@ function render({ model, el }) {
   const setUp = () => {
     const index = names.indexOf(model.get("head"));
     const [M, labels] = [model.get("matrices")[index], model.get("labels")[index]];
-    const S = combine(M, (there, back) => (there + back) / 2);
-    const A = combine(M, (there, back) => (there - back) / 2);
+    const { S, A } = halves(M);
     const largest = Math.max(...M.flat().map(Math.abs));
     const decimals = largest < 10 ? 2 : largest < 100 ? 1 : 0;
     const tableOf = (caption) => {
@@ -129,43 +155,41 @@ function render({ model, el }) {
   };
 
   // ---- read-outs
-  const meaning = h("strong", { class: "meaning" });
+  const words = {
+    meaning: h("strong", { class: "meaning" }),
+    note: h("span", { class: "caption note" }),
+    choices: h("span", { class: "choices" }),
+    mutual: h("span", { class: "caption mutual" }),
+  };
   const symmetry = h("data", { class: "symmetry" });
-  const note = h("span", { class: "caption note" });
-  const choices = h("span", { class: "choices" });
-  const mutual = h("span", { class: "caption mutual" });
   const summary = () =>
-    `${meaning.textContent}. Symmetry ${symmetry.textContent}. First choices: ` +
-    `${choices.textContent}; ${mutual.textContent}.`;
+    `${words.meaning.textContent}. Symmetry ${symmetry.textContent}. First choices: ` +
+    `${words.choices.textContent}; ${words.mutual.textContent}.`;
+  // All that the slider can bring about.
+  const turns = Array.from({ length: 41 }, (_, step) => (step - 20) / 20);
+  const possible = model.get("matrices").flatMap((M, index) => turns.map((t) =>
+    sentences(scoresAt(halves(M), t), model.get("labels")[index], t)));
+  const said = (...names) => {
+    const texts = new Map(possible.map((each) => names.map((name) => each[name])).map((all) => [all.join(), all]));
+    return roomFor(names.map((name) => words[name]), [...texts.values()]);
+  };
   const announce = announcer(summary);
 
   const draw = () => {
     if (current !== model.get("head")) setUp();
     const t = model.get("t");
-    const { S, A, labels, sum, looks } = parts;
-    const scores = S.map((row, i) => row.map((x, j) => x + t * A[i][j]));
+    const { labels, sum, looks } = parts;
+    const scores = scoresAt(parts, t);
     for (const radio of radios) radio.checked = radio.value === current;
     slider.draw();
     sum.draw(scores);
     looks.draw(weightsOf(scores));
 
-    meaning.textContent = {
-      1: "The head as it is", 0: "The nearest symmetric scores", [-1]: "Query and key swapped",
-    }[t] ?? (t > 0 ? "Between the head and symmetric scores" : "Between symmetric and swapped");
-    note.textContent = {
-      0: "the scores of one shared matrix are symmetric too, and positive semi-definite besides",
-      [-1]: "the one that was asked now asks",
-    }[t] ?? (scores.every((row, i) => row.every((x) => x <= row[i])) ?
-      "each class scores highest with itself, which the arrows and the choices leave out" : "");
+    const now = sentences(scores, labels, t);
+    for (const [name, node] of Object.entries(words)) node.textContent = now[name];
     const swapped = combine(scores, (there, back) => back);
     const symmetryNow = frobenius(scores, swapped) / (frobenius(scores, scores) || 1);
     show(symmetry, symmetryNow, signed(symmetryNow, 2));
-    const first = firstChoices(scores);
-    choices.textContent = labels.map((label, i) =>
-      `${label} \u2192 ${first[i].map((j) => labels[j]).join(" or ")}`).join(", ");
-    const couples = labels.flatMap((one, i) => first[i]
-      .filter((j) => j > i && first[j].includes(i)).map((j) => `${one} and ${labels[j]}`));
-    mutual.textContent = couples.length ? `mutual: ${couples.join(", ")}` : "none is mutual";
   };
 
   const readout = (name, ...value) => h("div", {}, h("dt", {}, name), h("dd", {}, ...value));
@@ -178,11 +202,11 @@ function render({ model, el }) {
     h("div", { class: "controls buttons" },
       goTo(-1, "Swapped, t = \u22121"), goTo(0, "Symmetric, t = 0"), goTo(1, "The head, t = 1")),
     h("div", { class: "split" }, sumFigure, looksFigure, symmetricFigure, antisymmetricFigure),
-    h("dl", { class: "readouts in-one-column", style: "--columns: 3; --room: 7.6em" },
-      readout("What this is", meaning, h("br"), note),
+    h("dl", { class: "readouts in-one-column", style: "--columns: 3" },
+      readout("What this is", said("meaning", "note")),
       readout("Symmetry \u27e8M, M\u1d40\u27e9 / \u2016M\u2016\u00b2", h("strong", {}, symmetry), h("br"),
         h("span", { class: "caption" }, "of the scores S + t\u2009A, from \u22121 to\u00a01")),
-      readout("First choices", choices, h("br"), mutual)),
+      readout("First choices", said("choices", "mutual"))),
     announce.node,
   ], draw);
   return () => {

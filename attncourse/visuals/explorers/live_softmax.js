@@ -101,7 +101,7 @@ function render({ model, el }) {
 
   const slider = temperatureSlider(model, MIN_TEMPERATURE, MAX_TEMPERATURE, announce.later);
   const buttons = limitedButtons(model, "scores", {
-    limits: `Scores stay between \u2212${limit} and ${limit}`,
+    limits: () => `Scores stay between \u2212${limit} and ${limit}`,
     fits: (scores) => scores.every((score) => Math.abs(score) <= limit),
   }, announce, [
     ["All equal", (scores) => scores.map(() => 0)],

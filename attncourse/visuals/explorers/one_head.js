@@ -267,11 +267,6 @@ function render({ model, el }) {
   };
   const steps = STEPS.map((name, i) =>
     h("input", { type: "radio", name: "step", value: i + 1, onchange: () => goTo(i + 1) }));
-  // Round and round: no button is ever without effect.
-  const by = (change) => () =>
-    goTo(((model.get("step") - 1 + change + STEPS.length) % STEPS.length) + 1);
-  const back = h("button", { type: "button", onclick: by(-1) }, "Back");
-  const next = h("button", { type: "button", class: "next", onclick: by(1) });
 
   // ---- the picture: a stage is a column and a token a row, on narrow screens the other way round
   const [WORD, X, KEY, SCORES, WEIGHTS, VALUE] = [1, 2, 3, 4, 5, 6];
@@ -330,6 +325,14 @@ function render({ model, el }) {
   };
   const announce = announcer(summary);
 
+  const walk = limitedButtons(model, "step", {
+    limits: (step) => `Step ${step} of ${STEPS.length}`,
+    fits: (step) => step >= 1 && step <= STEPS.length,
+    changed: () => lines.run(),
+  }, announce, [["Back", (step) => step - 1], ["Next", (step) => step + 1]]);
+  const [back, next] = walk.nodes;
+  next.classList.add("next");
+
   const wire = () => {
     const asks = model.get("asks");
     const share = attend(state(), asks).weights;
@@ -372,7 +375,8 @@ function render({ model, el }) {
 
     asking[asks].checked = true;
     steps[step - 1].checked = true;
-    next.textContent = step < STEPS.length ? `Next: ${STEPS[step].toLowerCase()}` : "From the start";
+    next.textContent = step < STEPS.length ? `Next: ${STEPS[step].toLowerCase()}` : "Next";
+    walk.draw();
     asksLabel.textContent = `query of \u201c${tokens[asks]}\u201d`;
     outputLabel.textContent = `output for \u201c${tokens[asks]}\u201d`;
     query.draw(head.query, short, `query of ${tokens[asks]}`, step);
@@ -396,7 +400,7 @@ function render({ model, el }) {
     h("div", { class: "controls walk" },
       h("div", { class: "segments", role: "radiogroup", "aria-label": "Step" },
         ...STEPS.map((name, i) => h("label", {}, steps[i], name))),
-      h("div", { class: "buttons" }, back, next)),
+      h("div", { class: "buttons" }, back, next), walk.note),
     flow,
     sums,
     h("div", { class: "matrices" }, ...matrices.map(({ node }) => node)),

@@ -9,6 +9,7 @@ import numpy as np
 import traitlets
 
 from attncourse.visuals.explorers.base import Explorer, module_source, numbers
+from attncourse.visuals.explorers.one_head_still import draw_head
 
 # What fits beside one another, on a phone too, and what a reader can still add up.
 MAX_TOKENS, MAX_FEATURES, MAX_KEY, MAX_VALUE = 4, 3, 3, 2
@@ -121,6 +122,11 @@ class OneHead(Explorer):
             "from tokens to query, key and value, scores, weights, the average of the values and "
             "the output, each with its sums, and change any number. It needs JavaScript."
         )
+
+    def still(self) -> str:
+        matrices = {name.replace("w", "W"): getattr(self, name) for name in MATRICES}
+        picture = draw_head(self.tokens, self.x, self.asks, **matrices)
+        return str(picture._repr_mimebundle_()["text/html"])
 
 
 def _matrix(

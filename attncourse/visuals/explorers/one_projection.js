@@ -174,7 +174,7 @@ function render({ model, el }) {
     `Self wins in ${selfWins.textContent} of ${n} rows. Pairs that prefer each other over ` +
     `themselves: ${mutual.textContent} of ${pairs.length}.`);
   const buttons = limitedButtons(model, "W", {
-    limits: `The numbers of W stay between \u2212${limit} and ${limit}`,
+    limits: () => `The numbers of W stay between \u2212${limit} and ${limit}`,
     fits: (W) => W.flat().every((w) => Math.abs(w) <= limit),
   }, announce, [
     ["Identity", () => IDENTITY],

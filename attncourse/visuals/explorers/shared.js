@@ -46,6 +46,21 @@ const signed = (x, decimals) =>
 const listed = (words) =>
   [words.slice(0, -1).join(", "), ...words.slice(-1)].filter(Boolean).join(" and ");
 
+/**
+ * What a read-out says, `lines` below one another, with room for the longest that it may say, at
+ * every width: what stands below keeps its place. `possible` is all that, `[text or nodes of each
+ * line]` each; it stands in the same place, unseen.
+ */
+function roomFor(lines, possible) {
+  const block = (each) => h("span", {}, ...each.flatMap((line, i) => (i ? [h("br"), line] : [line])));
+  const unseen = possible.map((texts) => {
+    const node = block(texts.map((text, i) => h(lines[i].localName,
+      { class: lines[i].classList.contains("caption") && "caption" }, ...[text].flat())));
+    return fill(node, { class: "unsaid", "aria-hidden": "true" }, []);
+  });
+  return h("span", { class: "roomy" }, block(lines), ...unseen);
+}
+
 /** Show `text`, and keep the exact number with it for programs that read the page. */
 function show(data, number, text) {
   data.value = String(number);
@@ -221,11 +236,11 @@ function steadySliders(root) {
 }
 
 /**
- * Buttons that change a trait, `[text, change]` each, and a line that says within which limits the
+ * Buttons that change a trait, `[text, change]` each, and a line that says within which `limits` the
  * trait stays and whose change would leave them. Such a button is not `disabled`: one that disables
- * itself when pressed would lose the keyboard's focus.
+ * itself when pressed would lose the keyboard's focus. `changed` is called after a change.
  */
-function limitedButtons(model, trait, { limits, fits }, announce, actions) {
+function limitedButtons(model, trait, { limits, fits, changed = () => {} }, announce, actions) {
   const id = `attn-${Math.random().toString(36).slice(2)}`; // of its own on any page
   const note = h("div", { class: "caption limits", id });
   const buttons = actions.map(([text, change]) => {
@@ -237,9 +252,10 @@ function limitedButtons(model, trait, { limits, fits }, announce, actions) {
         model.set(trait, next);
         model.save_changes();
         announce.later();
+        changed();
       },
     }, text);
-    return { text, change, node };
+    return { change, node };
   });
   const draw = () => {
     const beyond = buttons.filter(({ node, change }) => {
@@ -249,8 +265,9 @@ function limitedButtons(model, trait, { limits, fits }, announce, actions) {
       else node.removeAttribute("aria-describedby");
       return blocked;
     });
-    const names = beyond.map(({ text }) => `\u201c${text}\u201d`);
-    note.textContent = names.length ? `${limits}: ${listed(names)} would go beyond.` : `${limits}.`;
+    const names = beyond.map(({ node }) => `\u201c${node.textContent}\u201d`);
+    const within = limits(model.get(trait));
+    note.textContent = names.length ? `${within}: ${listed(names)} would go beyond.` : `${within}.`;
   };
   return { nodes: buttons.map(({ node }) => node), note, draw };
 }

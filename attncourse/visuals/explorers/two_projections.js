@@ -4,6 +4,22 @@ const THIRD = 360 / TOKENS.length;
 const PLACES = [0, 2 * THIRD, THIRD]; // ... which is the next clockwise
 const [MIN_SIZE, MAX_SIZE] = [0.5, 2];
 
+const OUTCOMES = {
+  granted: "each looks for the one it beats",
+  tie: "three ties, and a tie grants none",
+  beaten: "each scores the one that beats it highest",
+  itself: "each prefers itself",
+  both: "each prefers itself and the one that beats it",
+};
+// The least loss there is with one matrix. It answers the page's prediction, so it is said only once
+// the reader has seen one matrix: once the two handles have met.
+const FLOORS = {
+  unknown: "what one matrix reaches: let q and k meet",
+  symmetric: "symmetric scores: at least log\u00a02\u00a0=\u00a00.693",
+  shared: "one shared matrix: at least log\u00a03\u00a0=\u00a01.099",
+};
+const MIRRORS = { symmetric: "its own mirror image", other: "not symmetric" };
+
 const SIDE = 300; // of the plane, in CSS pixels: it is never scaled, so its text keeps its size
 const UNIT = 33; // length of a vector of length 1
 const RINGS = { q: 136, k: 106 }; // radius of the track on which each matrix's handle runs
@@ -148,6 +164,7 @@ function render({ model, el }) {
   const turned = h("span", { class: "caption" });
   const granted = h("data", { class: "granted" });
   const outcome = h("span", { class: "caption outcome" });
+  let met = false; // the handles, at least once: what one matrix can do is no news any more
   const loss = h("data", { class: "loss" });
   const floor = h("span", { class: "caption floor" });
   const mirror = h("strong", { class: "mirror" });
@@ -188,22 +205,20 @@ function render({ model, el }) {
       W("q"), ` at ${signed(turns.q, 0)}\u00b0, `, W("k"), ` at ${signed(turns.k, 0)}\u00b0`);
     show(granted, count, `${count} of ${TOKENS.length}`);
     outcome.textContent = {
-      granted: "each looks for the one it beats",
-      tie: "three ties, and a tie grants none",
-      missed: !visible || scores[0][0] < scores[0][1] - 1e-9
-        ? "each scores the one that beats it highest"
-        : scores[0][0] > scores[0][1] + 1e-9
-          ? "each prefers itself" : "each prefers itself and the one that beats it",
+      granted: OUTCOMES.granted,
+      tie: OUTCOMES.tie,
+      missed: !visible || scores[0][0] < scores[0][1] - 1e-9 ? OUTCOMES.beaten
+        : scores[0][0] > scores[0][1] + 1e-9 ? OUTCOMES.itself : OUTCOMES.both,
     }[wishes[0]]; // a turn treats all tokens alike
     const mean = -weights.reduce((sum, row, i) => sum + Math.log(row[WANTED[i]]), 0) / TOKENS.length;
     show(loss, mean, mean.toFixed(3));
     // With itself in view a token can only lose weight, and one matrix makes s_ii + s_jj at least
     // 2 s_ij: then not even the log 2 of symmetric scores is within reach.
-    floor.textContent = visible
-      ? "one shared matrix: at least log\u00a03\u00a0=\u00a01.099" : "symmetric scores: at least log\u00a02\u00a0=\u00a00.693";
+    met ||= apart === 0;
+    floor.textContent = !met ? FLOORS.unknown : visible ? FLOORS.shared : FLOORS.symmetric;
     const [there, back] = [scores[0][2], scores[2][0]];
     const symmetric = Math.abs(there - back) < 1e-9;
-    mirror.textContent = symmetric ? "its own mirror image" : "not symmetric";
+    mirror.textContent = symmetric ? MIRRORS.symmetric : MIRRORS.other;
     mirrored.textContent =
       `rock asks scissors ${signed(there, 2)}, scissors ask rock ${signed(back, 2)}`;
 
@@ -220,8 +235,10 @@ function render({ model, el }) {
     s("svg", { viewBox: "0 0 14 14", "aria-hidden": "true" }, kind === "q"
       ? s("rect", { class: "tip-q", x: 1, y: 1, width: 12, height: 12, rx: 2 })
       : s("circle", { class: "tip-k", cx: 7, cy: 7, r: 5.5 })), text);
-  const readout = (name, value, ...more) => h("div", {}, h("dt", {}, ...[name].flat()),
-    h("dd", {}, value, h("br"), ...more));
+  const readout = (name, lines, possible) => h("div", {}, h("dt", {}, ...[name].flat()),
+    h("dd", {}, roomFor(lines, possible)));
+  const longest = "\u2212180\u00b0"; // of all angles
+  const least = signed(-(MAX_SIZE ** 2), 2);
 
   const remove = stage(model, el, traits, [
     h("div", { class: "turned" },
@@ -237,11 +254,15 @@ function render({ model, el }) {
     h("div", { class: "controls buttons" },
       turnAhead(THIRD, "A third of a turn"), turnAhead(0, "One matrix"),
       h("span", { class: "last" }, resetButton(model, traits, () => announce.later()))),
-    h("dl", { class: "readouts", style: "--columns: 4; --room: 6.7em" },
-      readout([W("q"), " ahead of ", W("k"), " by"], h("strong", {}, angle), turned),
-      readout("Wishes granted", h("strong", {}, granted), outcome),
-      readout("Loss, mean of \u2212log w", h("strong", {}, loss), floor),
-      readout("The score table is", mirror, mirrored)),
+    h("dl", { class: "readouts", style: "--columns: 4" },
+      readout([W("q"), " ahead of ", W("k"), " by"], [h("strong", {}, angle), turned],
+        [[longest, [W("q"), ` at ${longest}, `, W("k"), ` at ${longest}`]]]),
+      readout("Wishes granted", [h("strong", {}, granted), outcome],
+        Object.values(OUTCOMES).map((text) => ["3 of 3", text])),
+      readout("Loss, mean of \u2212log w", [h("strong", {}, loss), floor],
+        Object.values(FLOORS).map((text) => ["0.000", text])),
+      readout("The score table is", [mirror, mirrored], Object.values(MIRRORS).map((text) =>
+        [text, `rock asks scissors ${least}, scissors ask rock ${least}`]))),
     announce.node,
   ], draw);
   return () => {
