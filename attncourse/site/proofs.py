@@ -66,7 +66,7 @@ def _end_with_mark(whole: proof) -> None:
         last.replace_self(ended)
         ended += [last, nodes.paragraph("", "", mark)]
     else:
-        last.parent += nodes.paragraph("", "", mark)
+        whole += nodes.paragraph("", "", mark)
 
 
 def visit_proof(self: HTML5Translator, node: nodes.Element) -> None:

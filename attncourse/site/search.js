@@ -9,6 +9,7 @@ const LINE = 220; // characters of a place's text
 // Words as this book has them: 1×1, W^Q, d_model, a root. So is an equation of two letters, K = V.
 const WORD = /√|\p{N}+ ?[×x] ?\p{N}+(?![\p{L}\p{N}_])|\p{L}\^\p{L}(?![\p{L}\p{N}_])|[\p{L}\p{N}_]+/gu;
 const EQUATION = /(?<![\p{L}\p{N}_])(\p{L})\s*=\s*(?=(\p{L})(?![\p{L}\p{N}_]))/gu;
+const SYMBOL = /(?<![\p{L}\p{N}_])(\p{L})_(\p{L}+|\p{N})(?![\p{L}\p{N}_])/u;
 
 const stemmer = new Stemmer(); // of Sphinx, as is the list of stopwords
 const stem = (word) => (/^[a-z]{3,}$/.test(word) ? stemmer.stemWord(word) : word);
@@ -88,16 +89,26 @@ function marked(text, terms) {
   return line;
 }
 
+// A name as it is printed: d_k with its subscript.
+function printed(name) {
+  return name.split(SYMBOL).map((part, i) => {
+    if (i % 3 === 0) return part;
+    const piece = document.createElement(i % 3 === 1 ? "i" : "sub");
+    piece.textContent = part;
+    return piece;
+  });
+}
+
 function item({ id, terms }) {
   const { address, title, page, text } = searchPlaces[id];
   const li = document.createElement("li");
   const link = document.createElement("a");
   link.href = document.documentElement.dataset.content_root + address;
-  link.textContent = title;
+  link.append(...printed(title));
   li.append(link);
   if (page !== title) {
     const where = document.createElement("span");
-    where.textContent = page;
+    where.append(...printed(page));
     li.append(" ", where);
   }
   if (text) li.append(marked(text, new Set(terms)));

@@ -4,6 +4,9 @@ Sphinx's own index holds words without their text, so that its search has to fet
 it shows a line of, which fails from ``file://``, and shows formulas as TeX. Here the text is in the
 index, with formulas as one types them (see ``formulas``). MiniSearch ranks, in search.js.
 
+A table whose first column is headed "symbol" is a list of entries, each of which is found by what
+stands there.
+
 An author may add words that a page is looked for by and does not say, in its front matter::
 
     myst: {html_meta: {keywords: "Q, K, V"}}
@@ -21,6 +24,7 @@ from typing import Any
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
 
 from attncourse.site import formulas
 from attncourse.site.terms import term_card
@@ -44,9 +48,28 @@ _SKIPPED = (
 _OUTPUT = "cell_output"
 
 
+class NameSymbols(SphinxTransform):
+    """Gives each row of a table of symbols an anchor."""
+
+    default_priority = 500
+
+    def apply(self, **kwargs: Any) -> None:
+        taken: list[str] = []
+        for table in self.document.findall(nodes.table):
+            head, *rows = list[nodes.Element](table.findall(nodes.row))
+            if head[0].astext() != "symbol":
+                continue
+            for row in rows:
+                if symbol := _text([row[0]]):
+                    name = nodes.make_id(f"symbol-{symbol}")
+                    others = sum(each == name or each.startswith(f"{name}--") for each in taken)
+                    row["ids"].append(f"{name}--{others + 1}" if others else name)
+                    taken.append(row["ids"][0])
+
+
 @dataclass(frozen=True)
 class Place:
-    """What the search can find: a section, an entry of the glossary, a function."""
+    """What the search can find: a section, an entry of the glossary, a symbol, a function."""
 
     address: str
     title: str
@@ -73,7 +96,8 @@ def places(document: nodes.document, address: str) -> Iterator[Place]:
     for part in page.findall(_is_place):
         assert isinstance(part, nodes.Element)
         named, name = _name(part)
-        own = [child for child in part.children if child is not named]
+        named_in = part[0] if isinstance(part, nodes.row) else named
+        own = [child for child in part.children if child is not named_in]
         yield Place(
             address=address if part is page else f"{address}#{named['ids'][0]}",
             title=name,
@@ -88,6 +112,8 @@ def places(document: nodes.document, address: str) -> Iterator[Place]:
 def _is_place(node: nodes.Node) -> bool:
     if isinstance(node, nodes.section):
         return True
+    if isinstance(node, nodes.row):
+        return bool(node["ids"])
     if isinstance(node, addnodes.desc | nodes.definition_list_item):
         named = node[0]
         return isinstance(named, nodes.Element) and bool(named["ids"])
@@ -99,6 +125,8 @@ def _name(part: nodes.Element) -> tuple[nodes.Element, str]:
     if isinstance(part, nodes.section):
         title = part.next_node(nodes.title)
         return part, _text(title.children) if title else ""
+    if isinstance(part, nodes.row):
+        return part, _text([part[0]])
     first = part[0]
     assert isinstance(first, nodes.Element)
     return first, str(first.get("fullname") or first.astext())
@@ -125,6 +153,8 @@ def _words(parts: Iterable[nodes.Node]) -> Iterator[str]:
     for node in parts:
         if isinstance(node, nodes.Text):
             yield str(node)
+        elif isinstance(node, nodes.subscript):
+            yield f"_{node.astext()}"
         elif isinstance(node, nodes.math | nodes.math_block):
             yield formulas.as_text(node.astext())
         elif isinstance(node, (*_SKIPPED, nodes.literal_block)):
@@ -153,5 +183,6 @@ def write_data(app: Sphinx, error: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
+    app.add_transform(NameSymbols)
     app.connect("build-finished", write_data)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

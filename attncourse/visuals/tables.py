@@ -76,8 +76,9 @@ def table(
     Args:
         header: the name of each column. A letter with a subscript is written ``d_k``, here and in
             a cell.
-        rows: of each row its cells, the first of which names it: text, whole numbers, other
-            numbers, booleans, a :func:`spread`, tensors of one number, None for what there is not.
+        rows: of each row its cells: text, whole numbers, other numbers, booleans, a
+            :func:`spread`, tensors of one number, None for what there is not. The first names the
+            row; where it names several, so do those after it, until each row has a name of its own.
         caption: what the table shows. What the spread is, and over how many values, is added.
         formats: how Python formats numbers that are not whole and spreads, for all columns or by
             the column's name; others have two decimals. ``".0e"`` becomes a power of ten.
@@ -146,6 +147,19 @@ class Table:
             for row in self.cells
         ]
 
+    def _naming(self) -> int:
+        """How many cells it takes, from the first, to tell each row from the others.
+
+        What was measured is no name: 1 where only that would tell them apart.
+        """
+        for number in range(1, len(self.header)):
+            names = {row[:number] for row in self.cells}
+            if any(isinstance(row[number - 1], float | Spread) for row in self.cells):
+                break
+            if len(names) == len(self.cells):
+                return number
+        return 1
+
     def _narrowest(self) -> float:
         """About how many pixels it takes: numbers stay whole, a text has a few lines."""
         width = -float(GAP)
@@ -193,12 +207,17 @@ class Table:
         )
         rows = []
         for texts in self._texts():
-            first, *others = (
+            cells = [
                 f"{kind}>{label}<span>{_marked_up(text)}</span>"
                 for text, kind, label in zip(texts, kinds, labels, strict=True)
+            ]
+            names_it, others = cells[: self._naming()], cells[self._naming() :]
+            rows.append(
+                '<tr role="row">'
+                + "".join(f'<th scope="row" role="rowheader"{cell}</th>' for cell in names_it)
+                + "".join(f'<td role="cell"{cell}</td>' for cell in others)
+                + "</tr>"
             )
-            cells = "".join(f'<td role="cell"{cell}</td>' for cell in others)
-            rows.append(f'<tr role="row"><th scope="row" role="rowheader"{first}</th>{cells}</tr>')
         return (
             f'<div class="attn-results"><style>{_style()}</style>'
             f'<table role="table"{STACKS * stacks}><caption>{_marked_up(self.caption)}</caption>'

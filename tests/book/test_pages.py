@@ -385,6 +385,17 @@ def test_a_narrow_screen_loses_no_column_of_a_table(look_at, where):
     assert lost == []
 
 
+@pytest.mark.parametrize("where", CHAPTERS)
+def test_each_row_of_a_result_has_a_name_of_its_own(site, where):
+    for table in parsed(site / where).select(".attn-results table"):
+        rows = [
+            " | ".join(cell.find_all("span")[-1].text for cell in row.select("th"))
+            for row in table.select("tbody tr")
+        ]
+        twice = [name for name, count in Counter(rows).items() if count > 1]
+        assert not twice, f"{table.caption.text}: {twice}"
+
+
 def assert_printed(page):
     for selector in ("body", "article p"):
         colour = page.locator(selector).first.evaluate("e => getComputedStyle(e).color")
@@ -445,8 +456,8 @@ FOUND_FIRST = {
     "1x1 convolution": "book/glossary.html#term-11-convolution",
     "1×1": "book/glossary.html#term-11-convolution",
     "Q K V": "book/index.html",
-    "W_Q": "book/notation.html",
-    "W_q": "book/notation.html",
+    "W_Q": "book/notation.html#symbol-w-q-w-k",
+    "W_q": "book/notation.html#symbol-w-q-w-k",
     "self-attention length": "book/answers.html#what-is-self-attention-and-which-lengths-must-agree",
     "d_k": "book/query-and-key.html#what-d-k-buys",
     "softmax": "book/glossary.html#term-softmax",

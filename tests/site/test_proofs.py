@@ -180,7 +180,7 @@ def test_on_paper_the_title_of_a_proof_keeps_to_its_first_lines(built, open_page
         }"""
     )
     alone = []
-    for height in range(800, 1000, 12):
+    for height in range(600, 800, 12):
         page.locator(".filler").evaluate(
             "(p, height) => { p.style.height = `${height}px`; }", height
         )

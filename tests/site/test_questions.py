@@ -247,20 +247,3 @@ def test_colour_words_have_a_class_each(tmp_path):
     page = BeautifulSoup((tmp_path / "out" / "index.html").read_text(), "html.parser")
     words = {c: page.select_one(f"span.attn-{c}").text for c in "qkv"}
     assert words == {"q": "query", "k": "keys", "v": "values"}
-
-
-def test_punctuation_stays_on_the_line_of_its_formula(tmp_path):
-    text = "# P\n\nIf $x > y$, then **not** $y > x$.\n\n$z$ alone\n\n*One*, a $w$, a *third*\n"
-    (tmp_path / "index.md").write_text(text)
-    (tmp_path / "conf.py").write_text(
-        'extensions = ["myst_parser", "attncourse.site.typography"]\n'
-        'myst_enable_extensions = ["dollarmath"]\n'
-    )
-    build_html(tmp_path, "-W").check_returncode()
-    page = BeautifulSoup((tmp_path / "out" / "index.html").read_text(), "html.parser")
-    assert [s.text for s in page.select(".attn-unbroken")] == [
-        *(r"\(x > y\),", r"\(y > x\).", r"\(w\),"),
-    ]
-    sentences = [each.text for each in page.select("section p")]
-    assert sentences[0] == r"If \(x > y\), then not \(y > x\)."
-    assert sentences[2] == r"One, a \(w\), a third"

@@ -44,7 +44,13 @@ pineapple_code = 1
 
 | symbol | what |
 |---|---|
-| $V$ | value |
+| $W_v$, $V$ | the matrix of the value, and all values |
+| $V$ | $V = W_v x$ |
+| | nothing that has a name |
+
+| what | symbol |
+|---|---|
+| $V$ | no entry |
 
 ## V, K, d_k
 
@@ -120,6 +126,8 @@ def test_sections_entries_and_functions_are_places_with_an_address(book, places)
         "projections.html",
         "projections.html#what-sqrt-d-k-is-for",
         "projections.html#what-k-v-cannot-carry",
+        "projections.html#symbol-w-v-v",
+        "projections.html#symbol-v",
         "projections.html#v-k-d-k",
     ]
     for address in places:
@@ -134,7 +142,8 @@ def test_a_place_has_the_words_of_its_own_and_not_those_of_places_in_it(places):
     )
     last = places["projections.html#what-k-v-cannot-carry"]
     assert last["page"] == "Projections"
-    assert last["text"].endswith("symbol what V value")
+    assert "symbol what nothing that has a name what symbol V no entry" in last["text"]
+    assert "all values" not in last["text"]
     assert last["code"].strip() == "pineapple_code = 1"
     assert places["code.html#SelfAttention"]["text"] == "Has queries."
     assert places["glossary.html"]["text"] == ""
@@ -145,6 +154,12 @@ def test_formulas_are_in_the_index_as_one_types_them(places):
     assert place["title"] == "What √d_k is for"
     assert place["text"].startswith("Scores grow with it: (q ⋅ k)/√d_k does not.")
     assert not any("\\" in place["text"] + place["title"] for place in places.values())
+
+
+def test_a_row_of_a_table_of_symbols_is_a_place_that_is_called_by_its_symbol(places):
+    row = places["projections.html#symbol-w-v-v"]
+    assert (row["title"], row["page"]) == ("W_v, V", "Projections")
+    assert row["text"] == "the matrix of the value, and all values"
 
 
 def test_an_author_can_add_words_to_a_page(places):

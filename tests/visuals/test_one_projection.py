@@ -298,3 +298,52 @@ def test_tokens_that_fall_together_carry_one_label_between_them(show: Callable) 
 @pytest.mark.parametrize("width", [390, 1440])
 def test_it_fits_and_hinders_nobody(width: int, axe: str, show: Callable) -> None:
     assert_fits_and_is_accessible(show(figure(), width=width), width, axe)
+
+
+# What the book shows: five tokens, one of them between the two arms.
+GARDEN = [[1.0, 0.5], [0.8, -0.7], [-0.7, 0.7], [-0.8, -0.5], [0.4, 0.3]]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("pair", [(0, 4), (1, 2), (3, 4)])
+def test_no_arm_and_no_line_of_the_pair_strikes_through_a_label(
+    pair: tuple[int, int], show: Callable
+) -> None:
+    page = show(
+        OneProjection(
+            GARDEN,
+            ["tomato", "chilli", "pea", "bean", "plum"],
+            features=("colour", "shape"),
+            pair=pair,
+        )
+    )
+
+    def struck() -> list[str]:
+        return page.evaluate(
+            """() => {
+                const picture = document.querySelector("svg.columns");
+                const lines = [...picture.querySelectorAll(".arm, .pair-line")];
+                return [...picture.querySelectorAll("text")].filter(text => {
+                    const { x, y, width, height } = text.getBBox();
+                    return text.textContent && lines.some(line => Array.from({ length: 201 }, (_, i) =>
+                        line.getPointAtLength((i / 200) * line.getTotalLength())
+                    ).some(p => p.x > x + 1 && p.x < x + width - 1
+                        && p.y > y + 4 && p.y < y + height - 4));
+                }).map(text => text.textContent);
+            }"""
+        )
+
+    assert struck() == []
+    for button in ("Stretch", "Flatten onto one line", "Identity"):
+        page.get_by_role("button", name=button).click()
+        assert struck() == [], button
+    handle = page.get_by_role("slider", name="image of the axis “colour”")
+    for key in (
+        "Shift+ArrowUp",
+        "Shift+ArrowLeft",
+        "ArrowUp",
+        "Shift+ArrowLeft",
+        "Shift+ArrowDown",
+    ):
+        handle.press(key)
+        assert struck() == [], handle.get_attribute("aria-valuetext")

@@ -71,6 +71,20 @@ def test_every_header_says_what_it_is_the_header_of():
     assert [h.text for h in page.select("tbody th")] == ["2", "16"]
 
 
+def row_names(*rows):
+    page = parsed(table(tuple("abcd")[: len(rows[0])], rows, caption="C"))
+    return [[h.find_all("span")[-1].text for h in r.select("th")] for r in page.select("tbody tr")]
+
+
+def test_rows_of_one_name_are_told_apart_by_the_next_cell_too():
+    assert row_names(("K = V", 2, 0.5), ("K = V", 4, 0.5), ("separate", 2, 0.5)) == [
+        ["K = V", "2"], ["K = V", "4"], ["separate", "2"],
+    ]  # fmt: skip
+    assert row_names(("x", "y", 1, 2), ("x", "y", 2, 2)) == [["x", "y", "1"], ["x", "y", "2"]]
+    assert row_names(("x", 0.5, 1), ("x", 0.25, 1)) == [["x"], ["x"]]  # measured: no name
+    assert row_names(("x", 1), ("x", 1)) == [["x"], ["x"]]
+
+
 def test_each_kind_of_cell_is_written_its_own_way():
     header = ("text", "whole", "other", "spread", "true", "nothing", "tensor", "numpy")
     row = ("a-b", 15_000, -0.256, spread([0.5, 1]), True, None, torch.tensor(2), np.float32(0.5))

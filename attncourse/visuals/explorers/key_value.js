@@ -181,7 +181,7 @@ function render({ model, el }) {
       legend("output", "output"),
       ...(wishes.length ? [legend("ask", "asked from here"), legend("target", "wanted here")] : [])),
     h("div", { class: "controls" },
-      h("label", { class: "check" }, tied, "K = V: hand over the keys"),
+      h("label", { class: "check" }, tied, "K\u00a0=\u00a0V: hand over the keys"),
       slider.node,
       h("span", { class: "last" }, resetButton(model, traits, announce.later))),
     h("dl", { class: "readouts", style: "--columns: 3" },

@@ -25,12 +25,28 @@ function preferred(row, i) {
   return best;
 }
 
+/** How much of the line from `a` to `b` lies within a box, in pixels. */
+function lengthWithin([left, top, right, bottom], [a, b]) {
+  let [from, to] = [0, 1]; // the part of the line between all four sides
+  for (const [low, start, end, high] of [[left, a[0], b[0], right], [top, a[1], b[1], bottom]]) {
+    const step = end - start;
+    if (step === 0) {
+      if (start < low || start > high) return 0;
+      continue;
+    }
+    const [enter, leave] = [(low - start) / step, (high - start) / step].sort((p, q) => p - q);
+    [from, to] = [Math.max(from, enter), Math.min(to, leave)];
+  }
+  return Math.max(0, to - from) * Math.hypot(b[0] - a[0], b[1] - a[1]);
+}
+
 /**
  * Put each label on the first of its places that is free, or else on the least crowded one.
  * `labels` are `{ text, at, places }`: places are offsets `[dx, dy, anchor]` from `at`, in pixels
- * of the picture; `marks` are the points that no label should cover.
+ * of the picture; `marks` are the points that no label should cover, and `lines`, each from a point
+ * to a point, are what should strike through none.
  */
-function putLabels(labels, marks) {
+function putLabels(labels, marks, lines) {
   const half = 8; // of a mark's width and height
   const taken = marks.map(([x, y]) => [x - half, y - half, x + half, y + half]);
   const overlap = (a, b) => Math.max(0, Math.min(a[2], b[2]) - Math.max(a[0], b[0])) *
@@ -41,7 +57,8 @@ function putLabels(labels, marks) {
       const left = x + dx - { start: 0, middle: width / 2, end: width }[anchor];
       const box = [left, y + dy - 11, left + width, y + dy + 3];
       const outside = Math.max(0, -box[0], box[2] - SIDE);
-      const crowded = taken.reduce((sum, other) => sum + overlap(box, other), 20 * outside);
+      const struck = lines.reduce((sum, line) => sum + lengthWithin(box, line), 0);
+      const crowded = taken.reduce((sum, other) => sum + overlap(box, other), 20 * outside + 12 * struck);
       return { box, crowded, x: x + dx, y: y + dy, anchor };
     });
     const best = tried.reduce((a, b) => (b.crowded < a.crowded - 1 ? b : a));
@@ -217,18 +234,22 @@ function render({ model, el }) {
       const [low, high] = [[0, below, "middle"], [0, -10, "middle"]];
       const [after, before] = [[right, 4, "start"], [-right, 4, "end"]];
       const [across, along] = [x >= 0 ? [after, before] : [before, after], y < 0 ? [low, high] : [high, low]];
-      return { across, along };
+      const beside = [after, before].flatMap(([dx, , anchor]) =>
+        [[dx, below - 4, anchor], [dx, -8, anchor], [0, below - 4, anchor], [0, -12, anchor],
+          [2 * dx, 4, anchor], [dx, below + 8, anchor], [dx, -20, anchor]]);
+      return { across, along, beside };
     };
     putLabels([
       ...dots.map(({ text }, k) => {
-        const { across, along } = sides(q[k], [20, 10]);
-        return { text, at: place(q[k]), places: [...along, ...across] };
+        const { across, along, beside } = sides(q[k], [20, 10]);
+        return { text, at: place(q[k]), places: [...along, ...across, ...beside] };
       }),
       ...handles.map(({ text }, c) => {
-        const { across, along } = sides(column(W, c), [22, 12]);
-        return { text, at: place(column(W, c)), places: [...across, ...along] };
+        const { across, along, beside } = sides(column(W, c), [22, 12]);
+        return { text, at: place(column(W, c)), places: [...across, ...along, ...beside] };
       }),
-    ], [...q, ...handles.map((_, c) => column(W, c))].map(place));
+    ], [...q, ...handles.map((_, c) => column(W, c))].map(place),
+    [...handles.map((_, c) => [[0, 0], column(W, c)]), [q[i], q[j]]].map((ends) => ends.map(place)));
     entries.forEach((row, r) => row.forEach((data, c) => show(data, W[r][c], signed(W[r][c], 2))));
 
     const largest = Math.max(...scores.flat().map(Math.abs)) || 1;
