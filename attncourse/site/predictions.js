@@ -5,10 +5,12 @@
 
 const PREFIX = "attn-prediction:";
 
-// A browser may refuse its storage. What the reader committed to then lasts as long as the page.
+// A browser may refuse its storage, or be given memory in its place (templates/early.js). What the
+// reader committed to then lasts as long as the page.
 function withStorage(use, otherwise) {
   try {
-    return use(window.localStorage);
+    const { localStorage } = window;
+    return localStorage instanceof Storage ? use(localStorage) : otherwise;
   } catch {
     return otherwise;
   }
@@ -46,6 +48,7 @@ class Prediction {
   #said;
   #commit;
   #committed = -1; // the number of the choice, or -1
+  #kept = true; // by the browser, when the page is left
   #oncommit;
 
   constructor(asked, oncommit) {
@@ -90,7 +93,10 @@ class Prediction {
   #confirm() {
     const number = this.#radios.findIndex((radio) => radio.checked);
     if (number < 0) return;
-    withStorage((kept) => kept.setItem(this.#key, this.#entry(number)));
+    this.#kept = withStorage((kept) => {
+      kept.setItem(this.#key, this.#entry(number));
+      return true;
+    }, false);
     this.#committed = number;
     this.#show();
     this.#said.querySelector("a").focus(); // the button is gone
@@ -117,7 +123,10 @@ class Prediction {
     this.#commit.hidden = committed;
     if (committed) {
       const below = link(this.#place, "The run below");
-      this.#said.replaceChildren("Committed. ", below, " says what happens.");
+      const forgotten = "Your browser keeps nothing here: the choice is forgotten when you leave. ";
+      this.#said.replaceChildren(
+        "Committed. ", this.#kept ? "" : forgotten, below, " says what happens.",
+      );
     } else this.#invite();
 
     const others = this.#told.filter((_, number) => number !== this.#committed);

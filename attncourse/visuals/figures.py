@@ -28,7 +28,7 @@ from PIL import Image
 from torch import Tensor
 
 from attncourse.palette import LIGHT, css_variable
-from attncourse.visuals.notebook_colours import dark_in_a_notebook
+from attncourse.visuals.notebook_colours import HOST, colours_of_the_host
 from attncourse.visuals.repeated import LETTER, once
 
 PEN_COLOURS = [LIGHT[name] for name in ("ink", "key", "query", "value")]
@@ -194,7 +194,7 @@ class Picture:
         return (
             f'<div class="attn-figure" role="img" aria-label="{escape(self.alt)}" '
             f'style="display:grid;grid-template-columns:{columns};gap:1rem 1.5rem">'
-            f"<style>{dark_in_a_notebook('.attn-figure')}</style>"
+            f"<style>{colours_of_the_host('.attn-figure')}</style>"
             + once("".join(_themed_svg(figure) for figure in self._figures))
             + "</div>"
         )
@@ -251,7 +251,7 @@ def _themed_svg(figure: Figure) -> str:
         new = "letter-" + old.removeprefix(own)
         svg = svg.replace(f'"{old}"', f'"{new}"').replace(f'"#{old}"', f'"#{new}"')
     for name, colour in LIGHT.items():
-        svg = svg.replace(colour, css_variable(name))
+        svg = svg.replace(colour, css_variable(name, HOST))
     most = GROWTH * PIXELS * figure.get_figwidth()
     size = f"width:100%;max-width:{most:.0f}px;height:auto"
     return svg.replace("<svg", f'<svg aria-hidden="true" style="{size}"', 1)

@@ -24,7 +24,7 @@ from statistics import fmean, stdev
 from typing import Any, TypeAlias
 
 from attncourse.palette import css_variable
-from attncourse.visuals.notebook_colours import dark_in_a_notebook
+from attncourse.visuals.notebook_colours import HOST, colours_of_the_host
 
 STYLE_SHEET = Path(__file__).with_name("tables.css")
 STACKS = ' class="stacks"'
@@ -229,8 +229,8 @@ class Table:
 @cache
 def _style() -> str:
     rules = STYLE_SHEET.read_text(encoding="utf-8")
-    return dark_in_a_notebook(".attn-results") + _VARIABLE.sub(
-        lambda found: css_variable(found[1]), rules
+    return colours_of_the_host(".attn-results") + _VARIABLE.sub(
+        lambda found: css_variable(found[1], HOST), rules
     )
 
 

@@ -400,6 +400,8 @@ def test_a_browser_that_keeps_nothing_breaks_nothing(chromium, book, refusal):
     page.on("pageerror", lambda error: errors.append(error.stack))
     page.goto((book / "index.html").as_uri())
     commit(page, "Two")
+    said = page.locator("#prediction-which").get_by_role("status").inner_text()
+    assert "the choice is forgotten when you leave" in said
     assert place(page).get_by_text("The second answer.").is_visible()
     commit(page, "One", "other")
     assert place(page).get_by_text("The second answer.").is_visible()

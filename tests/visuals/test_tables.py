@@ -146,8 +146,8 @@ def test_the_same_table_is_the_same_bytes():
 def test_every_colour_is_left_to_the_page():
     page = html(wide())
     for colour in LIGHT.values():
-        assert not re.search(rf"(?<!, ){colour}", page)
-    assert f"var(--attn-ink, {LIGHT['ink']})" in page
+        assert not re.search(rf"(?<!, |k\(){colour}", page)  # a fallback, or light-dark()
+    assert f"var(--attn-ink, var(--host-ink, {LIGHT['ink']}))" in page
     assert not re.search(r"var\(--attn-\w+\)", page)  # a notebook has no such colour
 
 

@@ -10,20 +10,10 @@ from typing import Any, ClassVar
 import anywidget
 import numpy as np
 
-from attncourse.palette import DARK, LIGHT, css_variable, custom_properties
+from attncourse.palette import LIGHT, css_variable, custom_properties
+from attncourse.visuals.notebook_colours import HOST, colours_of_the_host
 
 FOLDER = Path(__file__).parent
-
-# The site's custom properties, else JupyterLab's, else the course's palette.
-_COLOURS = """\
-.attn-explorer {{ {light} }}
-html[data-theme="dark"] .attn-explorer,
-[data-jp-theme-light="false"] .attn-explorer {{ {dark} }}
-@media (prefers-color-scheme: dark) {{
-  html:not([data-theme]) body:not([data-jp-theme-light]) .attn-explorer {{ {dark} }}
-}}
-[data-jp-theme-light] .attn-explorer {{ --paper: var(--jp-layout-color0); }}
-"""
 
 
 def module_names() -> list[str]:
@@ -33,12 +23,10 @@ def module_names() -> list[str]:
 
 def style_sheet() -> str:
     """The style of every explorer: the palette's colours, and the rules that use them."""
-    light, dark = (
-        custom_properties({name: css_variable(name, mode) for name in mode}, prefix="--")
-        for mode in (LIGHT, DARK)
-    )
+    colours = custom_properties({name: css_variable(name, HOST) for name in LIGHT}, prefix="--")
     rules = (FOLDER / "explorers.css").read_text("utf-8")
-    return _COLOURS.format(light=light, dark=dark) + rules
+    root = ".attn-explorer"
+    return f"{colours_of_the_host(root)}{root} {{ {colours} }}\n{rules}"
 
 
 def module_source(name: str) -> str:

@@ -1,5 +1,5 @@
 const [MIN_TEMPERATURE, MAX_TEMPERATURE] = [1 / 8, 4];
-const SIDE = 320; // of the plane, in CSS pixels: it is never scaled, so its text keeps its size
+const SIDE = 320; // of the plane, in CSS pixels: no layout scales it, so its text keeps its size
 const MARGIN = 16; // so that a point at the border is whole
 const NEAR = 0.25; // a wish is met when the output comes so near to its target
 
@@ -63,11 +63,8 @@ function render({ model, el }) {
   const scale = (SIDE / 2 - MARGIN) / limit;
   const place = ([x, y]) => [SIDE / 2 + x * scale, SIDE / 2 - y * scale];
   const fromPage = (event) => {
-    const box = plane.getBoundingClientRect();
-    return [
-      (event.clientX - box.left - SIDE / 2) / scale,
-      (SIDE / 2 - (event.clientY - box.top)) / scale,
-    ];
+    const [right, down] = pointerOn(plane, event);
+    return [((right - 0.5) * SIDE) / scale, ((0.5 - down) * SIDE) / scale];
   };
   const set = (trait, value) => {
     model.set(trait, value);

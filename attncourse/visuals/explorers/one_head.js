@@ -148,9 +148,10 @@ function wires(flow) {
   let upright; // do things flow from top to bottom?
   const measure = (node, frame) => {
     const box = node.getBoundingClientRect();
-    const [x, y] = [box.left - frame.left, box.top - frame.top];
-    const [main, cross] = upright
-      ? [[y, y + box.height], [x, x + box.width]] : [[x, x + box.width], [y, y + box.height]];
+    const scale = frame.width / flow.offsetWidth || 1; // of a slide, which scales the wires too
+    const across = [box.left, box.right].map((x) => (x - frame.left) / scale);
+    const along = [box.top, box.bottom].map((y) => (y - frame.top) / scale);
+    const [main, cross] = upright ? [along, across] : [across, along];
     return { from: main[0], to: main[1], low: cross[0], high: cross[1], middle: (cross[0] + cross[1]) / 2 };
   };
   const point = (main, cross) => (upright ? `${cross} ${main}` : `${main} ${cross}`);
@@ -183,7 +184,7 @@ function wires(flow) {
   const draw = (all, step) => {
     const frame = flow.getBoundingClientRect();
     upright = getComputedStyle(flow).getPropertyValue("--upright").trim() === "1";
-    fill(svg, { width: frame.width, height: frame.height }, []);
+    fill(svg, { width: flow.offsetWidth, height: flow.offsetHeight }, []);
     svg.replaceChildren(...all.filter(([of]) => of <= step).map(([of, shape, a, b, kind, width]) =>
       s("path", {
         class: `${kind} ${of === step ? "now" : "before"}`, "stroke-width": width,

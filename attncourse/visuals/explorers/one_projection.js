@@ -122,11 +122,10 @@ function render({ model, el }) {
     }, s("circle", { class: "grip", r: 15 }), s("circle", { class: "ring-of-focus", r: 12 }),
     s("rect", { x: -6, y: -6, width: 12, height: 12, rx: 2 }));
     draggable(node, (event) => {
-      const box = picture.getBoundingClientRect();
-      const unit = (scale * box.width) / SIDE;
+      const [right, down] = pointerOn(picture, event);
       moveColumn(c, [
-        rounded((event.clientX - box.left - box.width / 2) / unit, STEP),
-        rounded((box.top + box.height / 2 - event.clientY) / unit, STEP),
+        rounded(((right - 0.5) * SIDE) / scale, STEP),
+        rounded(((0.5 - down) * SIDE) / scale, STEP),
       ]);
     });
     return { node, arm: s("line", { class: "arm" }), text: s("text", { class: "axis-name" }, feature) };

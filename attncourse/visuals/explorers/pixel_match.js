@@ -94,14 +94,15 @@ function ramp(low, high) {
   return colours;
 }
 
-/** Calls `changed` when the page or the reader's system goes from light to dark or back. */
+/**
+ * Calls `changed` when the page or the reader's system goes from light to dark or back, and perhaps
+ * more often: each host says it by another attribute.
+ */
 function watchTheme(changed) {
   const system = matchMedia("(prefers-color-scheme: dark)");
   const observer = new MutationObserver(changed);
   for (const node of [document.documentElement, document.body]) {
-    observer.observe(node, {
-      attributeFilter: ["data-theme", "data-jp-theme-light", "data-jp-theme-name", "class"],
-    });
+    observer.observe(node, { attributes: true });
   }
   system.addEventListener("change", changed);
   return () => {
@@ -160,12 +161,9 @@ function render({ model, el }) {
     announce.later();
   };
   const pickOn = ({ node }) => (event) => {
-    const box = node.getBoundingClientRect();
+    const [right, down] = pointerOn(node, event);
     photo.node.focus({ preventScroll: true }); // the arrow keys go on from either picture
-    pick(
-      Math.floor(((event.clientY - box.top) / box.height) * height),
-      Math.floor(((event.clientX - box.left) / box.width) * width),
-    );
+    pick(Math.floor(down * height), Math.floor(right * width));
   };
   const photo = panel(height, width, {
     class: "picture photo",
@@ -205,7 +203,10 @@ function render({ model, el }) {
   const mix = () => {
     const probe = h("canvas", { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
     const rgb = (property) => {
-      probe.fillStyle = getComputedStyle(map.node).getPropertyValue(property).trim();
+      // As a colour: the property's own text may leave it open whether it is light or dark.
+      map.node.style.color = `var(${property})`;
+      probe.fillStyle = getComputedStyle(map.node).color;
+      map.node.style.color = "";
       probe.fillRect(0, 0, 1, 1);
       return [...probe.getImageData(0, 0, 1, 1).data.slice(0, 3)];
     };

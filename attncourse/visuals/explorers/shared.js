@@ -152,6 +152,15 @@ function announcer(summary) {
   };
 }
 
+/**
+ * Where a pointer is on `node`: `[right, down]`, from 0 to 1 over its box as it is drawn. Slides are
+ * scaled, so a pixel of the screen is not one of the style sheet.
+ */
+function pointerOn(node, event) {
+  const box = node.getBoundingClientRect();
+  return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+}
+
 /** Let a mouse, a pen or a finger drag `node`; `moveTo` is given every event on the way. */
 function draggable(node, moveTo) {
   node.addEventListener("pointerdown", (event) => {

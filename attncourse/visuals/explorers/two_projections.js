@@ -107,10 +107,8 @@ function render({ model, el }) {
       if (wrap(degrees) !== model.get(trait)) change(trait, wrap(degrees));
     };
     const follow = (event) => {
-      const box = ring.ownerSVGElement.getBoundingClientRect();
-      const right = event.clientX - (box.left + box.width / 2);
-      const down = event.clientY - (box.top + box.height / 2);
-      turnTo(Math.round((Math.atan2(right, -down) * 180) / Math.PI));
+      const [right, down] = pointerOn(ring.ownerSVGElement, event);
+      turnTo(Math.round((Math.atan2(right - 0.5, 0.5 - down) * 180) / Math.PI));
     };
     const track = { cx: SIDE / 2, cy: SIDE / 2, r: RINGS[kind] };
     const ring = s("g", {

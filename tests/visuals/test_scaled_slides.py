@@ -1,0 +1,147 @@
+"""Explorers on slides, which reveal.js, RISE and Quarto scale to the screen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Page
+from visuals.driving import middle
+from visuals.examples import EXPLORERS
+
+each_slide = pytest.mark.parametrize(
+    "slide",
+    [f"transform: scale({by}); transform-origin: 0 0" for by in (0.5, 1, 1.6)] + ["zoom: 1.6"],
+)
+
+
+@pytest.fixture
+def on_slide(show: Callable[..., Page]) -> Callable[[str, str], Page]:
+    """``on_slide(name, slide)``: an explorer on a slide with this style."""
+
+    def on_slide_(name: str, slide: str) -> Page:
+        page = show(EXPLORERS[name](), width=1300)
+        page.locator("main").evaluate(
+            "(main, slide) => { main.style = slide + '; width: 760px'; }", slide
+        )
+        return page
+
+    return on_slide_
+
+
+def drag(page: Page, hold: Locator, right: float, down: float) -> tuple[float, float]:
+    """Take hold of its middle and move; where the pointer then is, before the page scrolls."""
+    x, y = middle(hold)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + right, y + down, steps=4)
+    page.mouse.up()
+    return x + right, y + down
+
+
+def now_at(hold: Locator) -> tuple[float, float]:
+    box = hold.bounding_box()
+    assert box
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def size_of(page: Page) -> float:
+    """How many pixels of the screen one of the style sheet takes."""
+    return page.locator("form").evaluate(
+        "form => form.getBoundingClientRect().width / parseFloat(getComputedStyle(form).width)"
+    )
+
+
+@pytest.mark.browser
+@each_slide
+@pytest.mark.parametrize("name", ["key_value", "one_projection"])
+def test_a_point_that_is_dragged_stays_under_the_pointer(
+    name: str, slide: str, on_slide: Callable[[str, str], Page]
+) -> None:
+    page = on_slide(name, slide)
+    for handle in page.locator("svg .drag:not(.fixed)").all():
+        pointer = drag(page, handle, -17, 21)
+        # One projection puts what is dragged on a grid.
+        assert math.dist(now_at(handle), pointer) < 5, handle.get_attribute("aria-label")
+
+
+@pytest.mark.browser
+@each_slide
+def test_a_matrix_that_is_turned_points_at_the_pointer(
+    slide: str, on_slide: Callable[[str, str], Page]
+) -> None:
+    page = on_slide("two_projections", slide)
+    for handle in page.locator(".turns .drag").all():
+        x, y = drag(page, handle, 40, 25)
+        centre = now_at(page.locator(".turns"))
+        wanted = math.degrees(math.atan2(x - centre[0], centre[1] - y))
+        assert float(handle.get_attribute("aria-valuenow") or "") == pytest.approx(wanted, abs=1)
+
+
+@pytest.mark.browser
+@each_slide
+def test_the_pixel_under_the_pointer_is_picked_in_either_picture(
+    slide: str, on_slide: Callable[[str, str], Page]
+) -> None:
+    page = on_slide("pixel_match", slide)
+    for number, picture in enumerate(page.locator(".picture").all()):
+        middle(picture)
+        box = picture.bounding_box()
+        assert box
+        row, column = 3 - number, 5 - number
+        page.mouse.click(
+            box["x"] + (column + 0.5) / 7 * box["width"], box["y"] + (row + 0.5) / 5 * box["height"]
+        )
+        assert page.locator(".where").inner_text() == f"row {row}, column {column}"
+
+
+@pytest.mark.browser
+@each_slide
+@pytest.mark.parametrize(
+    "name", ["live_softmax", "one_head", "circuit_split", "one_projection", "key_value"]
+)
+def test_a_slider_that_is_dragged_follows_the_pointer(
+    name: str, slide: str, on_slide: Callable[[str, str], Page]
+) -> None:
+    page = on_slide(name, slide)
+    for slider in page.locator("input[type=range]").all():
+        low, high, step = (
+            float(slider.get_attribute(each) or "") for each in ("min", "max", "step")
+        )
+        x, y = middle(slider)
+        box = slider.bounding_box()
+        assert box
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + box["width"] / 4, y, steps=4)
+        page.mouse.up()
+        run = box["width"] - 16 * size_of(page)  # of the handle's middle
+        wanted = low + (high - low) * (0.5 + box["width"] / 4 / run)
+        assert float(slider.input_value()) == pytest.approx(wanted, abs=step)
+
+
+@pytest.mark.browser
+@each_slide
+def test_the_wires_of_a_head_end_at_its_cells(
+    slide: str, on_slide: Callable[[str, str], Page]
+) -> None:
+    page = on_slide("one_head", slide)
+    page.evaluate("dispatchEvent(new Event('resize'))")
+    for _ in range(2):
+        page.locator(".next").click()
+    astray = page.evaluate(
+        """size => {
+            const boxes = [...document.querySelectorAll(".flow > :not(svg)")]
+                .map((cell) => cell.getBoundingClientRect());
+            return [...document.querySelectorAll(".wires path")].flatMap((path) =>
+                [0, path.getTotalLength()].map((length) =>
+                    path.getPointAtLength(length).matrixTransform(path.getScreenCTM()))
+            ).map(({ x, y }) => Math.min(...boxes.map((box) => Math.hypot(
+                Math.max(box.left - x, 0, x - box.right), Math.max(box.top - y, 0, y - box.bottom),
+            )))).filter((gap) => gap > 2 * size);
+        }""",
+        size_of(page),
+    )
+    assert page.locator(".wires path").count() > 3
+    assert astray == []
