@@ -232,7 +232,7 @@ def test_the_tab_key_stops_only_at_links_and_controls_on_its_way_to_the_first_ex
 
 @pytest.mark.browser
 @pytest.mark.parametrize("where", EXPLORERS)
-@pytest.mark.parametrize("width, height", [(1440, 900), (390, 844)])
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
 def test_the_picture_comes_within_a_screen_and_a_half(look_at, where, width, height):
     page = look_at(where, width=width)
     settle(page)
