@@ -9,6 +9,7 @@ need not be the system's, by what the host itself says:
   content"), whereas the panel behind a widget is always white (microsoft/vscode-jupyter#7161);
 - Colab: ``theme`` on the root of each output's frame (googlecolab/colabtools#1214);
 - marimo: ``data-theme`` on the body, and ``color-scheme`` (its ThemeProvider and globals.css);
+  the book and other sites of Sphinx: ``data-theme`` on the root;
 - any other: ``color-scheme``, which is light in a page that says nothing, whatever the system is.
   It is inherited, so it also reaches the shadow roots into which marimo puts widgets.
 
@@ -27,14 +28,14 @@ _DARK_HOSTS = (
     '[data-vscode-theme-kind="vscode-dark"]',
     '[data-vscode-theme-kind="vscode-high-contrast"]',
     'html[theme="dark"]',
-    'body[data-theme="dark"]',
+    '[data-theme="dark"]',
 )
 _LIGHT_HOSTS = (
     '[data-jp-theme-light="true"]',
     '[data-vscode-theme-kind="vscode-light"]',
     '[data-vscode-theme-kind="vscode-high-contrast-light"]',
     'html[theme="light"]',
-    'body[data-theme="light"]',
+    '[data-theme="light"]',
 )
 
 

@@ -28,7 +28,6 @@ from attncourse.attention import attention_weights, cosine_affinity, dot_affinit
 from attncourse.visuals.explorers import (
     LiveSoftmax,
     PixelMatch,
-    module_source,
 )
 
 H, W = 5, 7
@@ -139,14 +138,6 @@ def test_the_bundle_holds_the_widget_the_state_and_a_sentence_whatever_the_label
         "values": [[0.0, 1.0], [2.0, 3.0]],
     }
     assert mount.text == explorer.description()
-
-
-def test_outside_of_the_site_the_colours_are_the_palette() -> None:
-    style = module_source("live_softmax").replace("\\n", "\n")
-    for name in palette.LIGHT:
-        given = re.findall(rf"--{name}: var\(--attn-{name}, (#\w+)\)", style)
-        # One rule for light pages, one for pages that say they are dark, one for dark systems.
-        assert given == [palette.LIGHT[name], palette.DARK[name], palette.DARK[name]]
 
 
 # ---------------------------------------------------------------- a page without a kernel
