@@ -15,6 +15,7 @@ from attncourse.visuals.explorers import (
     OneProjection,
     PixelMatch,
     TwoProjections,
+    Wishes,
 )
 
 EXPLORERS: dict[str, Callable[[], Explorer]] = {
@@ -53,5 +54,8 @@ EXPLORERS: dict[str, Callable[[], Explorer]] = {
         [("red", "square"), ("blue", "circle"), ("green", "star")],
         query=[-0.4, 0.9],
         wishes={0: ([-1.7, -0.3], [1.0, 1.3])},
+    ),
+    "wishes": lambda: Wishes(
+        {"rock": "scissors", "paper": "rock", "scissors": "paper"}, see_self=True
     ),
 }

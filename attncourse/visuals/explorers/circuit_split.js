@@ -53,43 +53,18 @@ function arrows(labels) {
     const angle = (2 * Math.PI * i) / labels.length;
     return [WIDTH / 2 + ACROSS * Math.sin(angle), 20 + DOWN * (1 - Math.cos(angle))];
   });
-  const half = labels.map((label) => [9 + 3.8 * label.length, 13]); // a box around each word
-  const leave = (i, [dx, dy], gap) => {
-    const out = Math.min(half[i][0] / Math.abs(dx || 1e-9), half[i][1] / Math.abs(dy || 1e-9));
-    return [at[i][0] + dx * (out + gap), at[i][1] + dy * (out + gap)];
-  };
-  const towards = ([x, y], [u, v]) => {
-    const length = Math.hypot(u - x, v - y);
-    return [(u - x) / length, (v - y) / length];
-  };
+  const boxes = labels.map((label, i) => ({ at: at[i], half: [9 + 3.8 * label.length, 13] }));
   const lines = s("g");
   const height = Math.max(...at.map(([, y]) => y)) + 20; // three classes leave the bottom free
   const node = s("svg", { class: "looks", width: WIDTH, height, role: "img" }, lines,
-    ...labels.flatMap((label, i) => [
-      s("rect", {
-        x: at[i][0] - half[i][0], y: at[i][1] - half[i][1],
-        width: 2 * half[i][0], height: 2 * half[i][1], rx: 6,
-      }),
-      s("text", { x: at[i][0], y: at[i][1] }, label)]));
+    ...boxes.flatMap(({ at: [x, y], half: [right, down] }, i) => [
+      s("rect", { x: x - right, y: y - down, width: 2 * right, height: 2 * down, rx: 6 }),
+      s("text", { x, y }, labels[i])]));
 
-  /** A curve that leans to its left, so that the way there and the way back lie apart. */
   const arrow = (i, j, weight) => {
-    const lean = 0.17; // of the distance
-    const bend = [
-      (at[i][0] + at[j][0]) / 2 + lean * (at[j][1] - at[i][1]),
-      (at[i][1] + at[j][1]) / 2 - lean * (at[j][0] - at[i][0]),
-    ];
-    const head = 6 + 6 * weight;
-    const from = leave(i, towards(at[i], bend), 2);
-    const back = towards(at[j], bend);
-    const tip = leave(j, back, 2);
-    const base = leave(j, back, 2 + head);
-    const [nx, ny] = [-back[1] * head * 0.55, back[0] * head * 0.55];
+    const { d, points } = arrowBetween(boxes[i], boxes[j], { lean: 0.17, head: 6 + 6 * weight });
     return s("g", { opacity: 0.25 + 0.75 * weight, "data-from": i, "data-to": j },
-      s("path", { d: `M${from}Q${bend} ${base}`, "stroke-width": 6 * weight }),
-      s("polygon", {
-        points: [tip, [base[0] + nx, base[1] + ny], [base[0] - nx, base[1] - ny]].join(" "),
-      }));
+      s("path", { d, "stroke-width": 6 * weight }), s("polygon", { points }));
   };
   return {
     node,

@@ -61,6 +61,30 @@ function roomFor(lines, possible) {
   return h("span", { class: "roomy" }, block(lines), ...unseen);
 }
 
+/**
+ * The curve from one box to another, `{ at, half }` each: the middle and half of the size. `lean` of
+ * the distance is how far it bends to its left: with both leaning alike, the way there and the way
+ * back lie apart. Returns the path's `d`, and the corners of a head that is so many pixels long.
+ */
+function arrowBetween(from, to, { lean, head }) {
+  const [[x, y], [u, v]] = [from.at, to.at];
+  const bend = [(x + u) / 2 + lean * (v - y), (y + v) / 2 - lean * (u - x)];
+  const away = ({ at, half }, gap) => {
+    const length = Math.hypot(bend[0] - at[0], bend[1] - at[1]);
+    const [dx, dy] = [(bend[0] - at[0]) / length, (bend[1] - at[1]) / length];
+    const out = Math.min(half[0] / Math.abs(dx || 1e-9), half[1] / Math.abs(dy || 1e-9)) + gap;
+    return { point: [at[0] + dx * out, at[1] + dy * out], dx, dy };
+  };
+  const { point: start } = away(from, 2);
+  const { point: tip, dx, dy } = away(to, 2);
+  const { point: base } = away(to, 2 + head);
+  const [across, along] = [-dy * head * 0.55, dx * head * 0.55];
+  return {
+    d: `M${start}Q${bend} ${base}`,
+    points: [tip, [base[0] + across, base[1] + along], [base[0] - across, base[1] - along]].join(" "),
+  };
+}
+
 /** Show `text`, and keep the exact number with it for programs that read the page. */
 function show(data, number, text) {
   data.value = String(number);
