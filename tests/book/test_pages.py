@@ -24,18 +24,21 @@ CHAPTERS = [f"{name}.html" for name in parse_toc_yaml(ROOT / "_toc.yml")]
 PAGES = [*CHAPTERS, "search.html", "genindex.html"]
 # Each page's explorers, with a button or choice in each that changes what it shows at first.
 EXPLORERS = {
+    "book/index.html": {"wishes": "Two circles"},
     "book/one-minute.html": {"one_head": "Next"},
     "book/similarity.html": {"pixel_match": "dot product"},
     "book/attention.html": {"live_softmax": "All equal"},
     "book/shared-projection.html": {"one_projection": "Stretch"},
     "book/query-and-key.html": {
         "two_projections": "A third of a turn",
+        "wishes": "A chain",
         "circuit_split": "Swapped",
     },
     "book/value.html": {"key_value": "K = V"},
 }
-# The opening page shows what the chapters argue about, and argues nothing itself.
-ARGUING = [where for where in EXPLORERS if where != "book/one-minute.html"]
+# The two opening pages show what the chapters argue about, and argue nothing themselves.
+OPENING = ("book/index.html", "book/one-minute.html")
+ARGUING = [where for where in EXPLORERS if where not in OPENING]
 # Chapters in which the reader commits to something.
 PREDICTING = [
     page for page in CHAPTERS if "```{predict} " in (ROOT / page).with_suffix(".md").read_text()
@@ -694,17 +697,55 @@ def test_a_chapter_has_the_rhythm_of_a_chapter(site, where):
     assert all(len(test.select(".attn-right")) == 1 for test in tests)
 
 
-def test_the_opening_page_is_short_and_begins_with_the_picture(site):
-    text = copy(parsed(site / "book/one-minute.html").select_one("article"))
-    for aside in text.select(".cell, .headerlink, .prev-next-area, .attn-term-card"):
+def words_with_picture(page):
+    """A page's words, with PICTURE where its first explorer stands; answers are not in sight."""
+    text = copy(page.select_one("article"))
+    asides = ".cell, .headerlink, .prev-next-area, .attn-term-card, .attn-question details > div"
+    for aside in text.select(asides):
         if aside.select(".attn-mount"):
             aside.replace_with(" PICTURE ")
         else:
             aside.decompose()
-    words = re.findall(r"\w[^\s]*", text.get_text(" "))
+    return text, re.findall(r"\w[^\s]*", text.get_text(" "))
+
+
+def test_the_opening_page_is_short_and_begins_with_the_picture(site):
+    text, words = words_with_picture(parsed(site / "book/one-minute.html"))
     assert words.index("PICTURE") <= 100
     assert len(words) <= 350
     assert len(text.select("ol > li")) == 6  # one for each step of the picture
+
+
+def test_the_first_page_can_be_played_with_after_sixty_words(site):
+    _, words = words_with_picture(parsed(site / "book/index.html"))
+    assert words.index("PICTURE") <= 60
+
+
+@pytest.mark.browser
+def test_on_paper_and_without_scripts_a_still_picture_stands_in_the_place_of_the_first_explorer(
+    look_at,
+):
+    page = look_at("book/index.html")
+    live, still = page.locator(".attn-explorer"), page.locator(".tag_still .attn-figure")
+
+    def seen():
+        return [
+            each.evaluate("each => each.checkVisibility({ visibilityProperty: true })")
+            for each in (live, still)
+        ]
+
+    assert seen() == [True, False]
+    assert still.evaluate("each => each.closest('.cell').getBoundingClientRect().height") == 0
+    page.emulate_media(media="print")
+    try:
+        assert seen() == [False, True]
+    finally:
+        page.emulate_media(media="screen")
+    rules = page.evaluate(
+        """[...document.styleSheets].flatMap((sheet) => [...sheet.cssRules])
+            .filter((rule) => /tag_still/.test(rule.cssText)).map((rule) => rule.conditionText)"""
+    )
+    assert "screen and (scripting: enabled)" in rules
 
 
 @pytest.mark.parametrize("where", PREDICTING)

@@ -55,7 +55,16 @@ EXPLORERS: dict[str, Callable[[], Explorer]] = {
         query=[-0.4, 0.9],
         wishes={0: ([-1.7, -0.3], [1.0, 1.3])},
     ),
-    "wishes": lambda: Wishes(
-        {"rock": "scissors", "paper": "rock", "scissors": "paper"}, see_self=True
+    "wishes": lambda: Wishes(  # a drawing that the figure offers too
+        {
+            "Ann": None,
+            "Ben": "Ann",
+            "Cleo": "Ann",
+            "Dan": "Ben",
+            "Eve": "Ben",
+            "Finn": "Cleo",
+            "Gina": "Cleo",
+        },
+        see_self=True,
     ),
 }
