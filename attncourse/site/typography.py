@@ -60,8 +60,8 @@ class KeepPunctuation(SphinxPostTransform):
 class SetSymbols(SphinxPostTransform):
     """Sets the symbols and the equations of a page, in what its cells show too."""
 
-    # After references have found their words, by which some are resolved.
-    default_priority = 500
+    # After references have found their words, by which some are resolved, and after the punctuation.
+    default_priority = 510
 
     def run(self, **kwargs: Any) -> None:
         set_symbols(self.document)
