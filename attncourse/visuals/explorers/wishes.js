@@ -515,7 +515,7 @@ function render({ model, el }) {
       [name, kept.includes(wishes[name]) ? wishes[name] : null]));
   };
   const tokens = limitedButtons(model, "wishes", {
-    limits: `${MIN_TOKENS} to ${MAX_TOKENS} tokens`,
+    limits: () => `${MIN_TOKENS} to ${MAX_TOKENS} tokens`,
     fits: (wishes) => {
       const n = Object.keys(wishes).length;
       return n >= MIN_TOKENS && n <= MAX_TOKENS;
