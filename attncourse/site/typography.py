@@ -60,7 +60,7 @@ class KeepPunctuation(SphinxPostTransform):
 class SetSymbols(SphinxPostTransform):
     """Sets the symbols and the equations of a page, in what its cells show too."""
 
-    # After references have found their words, by which some are resolved, and after the punctuation.
+    # After references have found their words, by which some are resolved, and after punctuation.
     default_priority = 510
 
     def run(self, **kwargs: Any) -> None:
