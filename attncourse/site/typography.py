@@ -16,6 +16,8 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
+from attncourse.site import formulas
+
 _PUNCTUATION = re.compile(r"[,.;:!?)’”]+")
 # Of short names: a longer equation would be too wide a word on a phone.
 _NAME = r"[^\W\d](?:_\w+|[\w·]{0,2})"
@@ -60,8 +62,8 @@ class KeepPunctuation(SphinxPostTransform):
 class SetSymbols(SphinxPostTransform):
     """Sets the symbols and the equations of a page, in what its cells show too."""
 
-    # After references have found their words, by which some are resolved.
-    default_priority = 500
+    # After references have found their words, by which some are resolved, and after punctuation.
+    default_priority = 510
 
     def run(self, **kwargs: Any) -> None:
         set_symbols(self.document)
@@ -74,6 +76,18 @@ def set_titles(app: Sphinx, doctree: nodes.document) -> None:
     """Set the symbols in headings before the contents are made of them (event doctree-read)."""
     for title in doctree.findall(nodes.title):
         set_symbols(title)
+
+
+def set_contents(app: Sphinx, doctree: nodes.document) -> None:
+    """Write the formulas of headings out in the contents and titles (event doctree-read).
+
+    They stand in sidebars and windows too, where no script sets a formula.
+    """
+    page = app.env.docname
+    for contents in (app.env.tocs[page], app.env.titles[page]):
+        for formula in list(contents.findall(nodes.math)):
+            html = formulas.as_html(formula.astext())
+            formula.replace_self(nodes.raw("", html, format="html"))
 
 
 def set_symbols(element: nodes.Element) -> None:
@@ -131,5 +145,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_post_transform(SetSymbols)
     # Before Sphinx collects titles and contents (priority 500).
     app.connect("doctree-read", set_titles, priority=400)
+    app.connect("doctree-read", set_contents, priority=600)
     app.connect("html-page-context", give_plain_title)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
