@@ -9,7 +9,7 @@ const LINE = 220; // characters of a place's text
 // Words as this book has them: 1×1, W^Q, d_model, a root. So is an equation of two letters, K = V.
 const WORD = /√|\p{N}+ ?[×x] ?\p{N}+(?![\p{L}\p{N}_])|\p{L}\^\p{L}(?![\p{L}\p{N}_])|[\p{L}\p{N}_]+/gu;
 const EQUATION = /(?<![\p{L}\p{N}_])(\p{L})\s*=\s*(?=(\p{L})(?![\p{L}\p{N}_]))/gu;
-const SYMBOL = /(?<![\p{L}\p{N}_])(\p{L})_(\p{L}+|\p{N})(?![\p{L}\p{N}_])/u;
+const SYMBOL = /(?<![\p{L}\p{N}_])(\p{L})_([\p{Lu}\p{Ll}]+|\p{N})(?![\p{Lu}\p{Ll}\p{N}_])/u;
 
 const stemmer = new Stemmer(); // of Sphinx, as is the list of stopwords
 const stem = (word) => (/^[a-z]{3,}$/.test(word) ? stemmer.stemWord(word) : word);

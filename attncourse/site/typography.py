@@ -16,6 +16,8 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
+from attncourse.site import formulas
+
 _PUNCTUATION = re.compile(r"[,.;:!?)’”]+")
 # Of short names: a longer equation would be too wide a word on a phone.
 _NAME = r"[^\W\d](?:_\w+|[\w·]{0,2})"
@@ -76,6 +78,18 @@ def set_titles(app: Sphinx, doctree: nodes.document) -> None:
         set_symbols(title)
 
 
+def set_contents(app: Sphinx, doctree: nodes.document) -> None:
+    """Write the formulas of headings out in the contents and titles (event doctree-read).
+
+    They stand in sidebars and windows too, where no script sets a formula.
+    """
+    page = app.env.docname
+    for contents in (app.env.tocs[page], app.env.titles[page]):
+        for formula in list(contents.findall(nodes.math)):
+            html = formulas.as_html(formula.astext())
+            formula.replace_self(nodes.raw("", html, format="html"))
+
+
 def set_symbols(element: nodes.Element) -> None:
     """Set every symbol and equation in the text of the element."""
     children: list[nodes.Node] = []
@@ -131,5 +145,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_post_transform(SetSymbols)
     # Before Sphinx collects titles and contents (priority 500).
     app.connect("doctree-read", set_titles, priority=400)
+    app.connect("doctree-read", set_contents, priority=600)
     app.connect("html-page-context", give_plain_title)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

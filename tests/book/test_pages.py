@@ -272,6 +272,23 @@ def test_results_are_tables_pictures_and_sentences_and_nothing_that_is_printed(s
 
 @pytest.mark.browser
 @every_page
+def test_a_fold_says_what_it_holds_by_one_name(look_at, where):
+    page = look_at(where)
+    names = page.locator("details.hide > summary").all_inner_texts()
+    assert not [name for name in names if re.search("Show|Hide|cell|source|result", name)]
+    folded = page.locator("details.hide").evaluate_all(
+        """all => all.map(fold => {
+            fold.open = true;
+            const opened = fold.querySelector("summary").innerText;
+            fold.open = false;
+            return opened;
+        })"""
+    )
+    assert folded == names
+
+
+@pytest.mark.browser
+@every_page
 def test_no_formula_is_a_stop_of_the_tab_key_and_each_is_there_for_a_screen_reader(look_at, where):
     page = look_at(where)
     settle(page)
@@ -388,6 +405,23 @@ def test_a_narrow_screen_loses_no_column_of_a_table(look_at, where):
     assert lost == []
 
 
+@every_page
+def test_contents_and_titles_show_symbols_as_they_are_printed(site, where):
+    page = parsed(site / where)
+    for place in page.select("title, nav"):
+        for code in place.select("code"):  # names of functions
+            code.decompose()
+        assert not re.search(r"\\\(|\$|\b[A-Za-z]_\w", place.text), place.text
+
+
+@every_page
+def test_no_line_breaks_within_a_short_equation(site, where):
+    article = copy(parsed(site / where).select_one("article"))
+    for no_prose in article.select("pre, code, style, script, .math, .attn-mount"):
+        no_prose.decompose()
+    assert not re.search(r"\b[A-Z] = [A-Z]\b", article.text)
+
+
 @pytest.mark.parametrize("where", CHAPTERS)
 def test_each_row_of_a_result_has_a_name_of_its_own(site, where):
     for table in parsed(site / where).select(".attn-results table"):
@@ -462,7 +496,7 @@ FOUND_FIRST = {
     "W_Q": "book/notation.html#symbol-w-q-w-k",
     "W_q": "book/notation.html#symbol-w-q-w-k",
     "self-attention length": "book/answers.html#what-is-self-attention-and-which-lengths-must-agree",
-    "d_k": "book/query-and-key.html#what-d-k-buys",
+    "d_k": "book/notation.html#symbol-d-k",
     "softmax": "book/glossary.html#term-softmax",
     "K = V": "book/value.html#what-k-v-cannot-carry",
 }

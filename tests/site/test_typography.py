@@ -43,7 +43,7 @@ CELL = {
     "nbformat_minor": 4,
     "metadata": {"language_info": {"name": "python", "pygments_lexer": "python"}},
     "cells": [
-        {"cell_type": "markdown", "metadata": {}, "source": "# d_v of a cell"},
+        {"cell_type": "markdown", "metadata": {}, "source": "# d_v of $W_q$"},
         {
             "cell_type": "code",
             "metadata": {},
@@ -88,7 +88,9 @@ def test_a_symbol_has_its_subscript_in_the_text_in_headings_and_in_the_contents(
     assert symbols(article.p) == ["d_k"]
     assert symbols(article.table) == ["W_Q"]
     sidebar = pages["index"].select_one("nav.bd-links")
-    assert symbols(sidebar) == ["d_v"]
+    assert [each.text for each in sidebar.select("a")] == ["dv of Wq"]
+    assert [sub.text for sub in sidebar.select("sub")] == ["v", "q"]
+    assert not pages["index"].select("nav .math")
     assert symbols(pages["cell"].select_one(".prev-next-area")) == ["d_k", "W_q"]
 
 
@@ -99,7 +101,7 @@ def test_the_anchors_of_headings_stay(pages):
 
 def test_the_window_has_a_title_without_markup(pages):
     assert pages["index"].title.text.startswith("What √dₖ and W_q are for")
-    assert pages["cell"].title.text.startswith("dᵥ of a cell")
+    assert pages["cell"].title.text.startswith("dᵥ of W_q")
 
 
 def test_names_paths_and_code_stay_as_they_are(pages):
