@@ -34,11 +34,11 @@ def pytest_collection_modifyitems(items):
     def place(item):
         if "look_at" not in item.fixturenames:
             return (1,)
-        given = item.callspec.params
+        given = item.callspec.params if hasattr(item, "callspec") else {}
         # What a test has no argument for is what `look_at` takes, or what the test says itself.
         scheme = given.get("scheme", "dark" if "dark_page" in item.name else "light")
         width = given.get("width", 390 if "narrow" in item.name else 1440)
-        return 0, given["where"], scheme, width
+        return 0, given.get("where", "book/index.html"), scheme, width
 
     ours = [number for number, item in enumerate(items) if item.path.name == "test_pages.py"]
     for number, item in zip(ours, sorted((items[n] for n in ours), key=place), strict=True):
