@@ -461,8 +461,11 @@ def test_tokens_come_and_go_between_two_and_eight_and_wishes_for_those_who_go_wi
     slider.press("End")
     fewer.click()
     assert (slider.input_value(), slider.get_attribute("max")) == ("7", "7")  # as many as tokens
-    root.get_by_text("A chain").click()
-    assert wishes_of(root)["Eve"] == "Dan"
+    root.get_by_text("Two circles").click()
+    assert wishes_of(root)["Eve"] == "Finn"
+    fewer.click()
+    more.click()  # Finn again, for whom nobody wishes now
+    assert wishes_of(root) | {"Eve": "nobody", "Finn": "nobody"} == wishes_of(root)
     root.get_by_role("button", name="Reset").click()
     assert wishes_of(root) == RPS
     assert slider.input_value() == "2"

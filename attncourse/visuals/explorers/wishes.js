@@ -45,7 +45,7 @@ function circlesInTheWay(target, seeSelf) {
       path.push(token);
       token = target[token];
     }
-    if (path.includes(token)) circles.push(path.slice(path.indexOf(token)));
+    if (path.includes(token)) circles.push(path.slice(path.indexOf(token))); // else it ended
   }
   return circles.filter((circle) => circle.length >= (seeSelf ? 2 : 3));
 }
@@ -205,9 +205,7 @@ function drawing({ wish, remove, picked }) {
       },
       // A screen reader clicks without a pointer.
       onclick: (event) => { if (event.detail === 0) press(i); },
-      onpointerup: (event) => {
-        if (event.button === 0 && held === i) drop(event);
-      },
+      onpointerup: (event) => { if (held === i) drop(event); },
       onpointercancel: () => letGo(),
     }, ring, box, text);
     draggable(node, (event) => {
