@@ -734,8 +734,8 @@ def test_a_chapter_has_the_rhythm_of_a_chapter(site, where):
 def words_with_picture(page):
     """A page's words, with PICTURE where its first explorer stands; answers are not in sight."""
     text = copy(page.select_one("article"))
-    asides = ".cell, .headerlink, .prev-next-area, .attn-term-card, .attn-question details > div"
-    for aside in text.select(asides):
+    answers = ".attn-question details > :not(summary)"
+    for aside in text.select(f".cell, .headerlink, .prev-next-area, .attn-term-card, {answers}"):
         if aside.select(".attn-mount"):
             aside.replace_with(" PICTURE ")
         else:
@@ -756,10 +756,8 @@ def test_the_first_page_can_be_played_with_after_sixty_words(site):
 
 
 @pytest.mark.browser
-def test_on_paper_and_without_scripts_a_still_picture_stands_in_the_place_of_the_first_explorer(
-    look_at,
-):
-    page = look_at("book/index.html")
+def test_on_paper_and_without_scripts_a_still_picture_stands_where_an_explorer_was(open_page):
+    page = open_page("book/index.html")
     live, still = page.locator(".attn-explorer"), page.locator(".tag_still .attn-figure")
 
     def seen():
@@ -771,10 +769,7 @@ def test_on_paper_and_without_scripts_a_still_picture_stands_in_the_place_of_the
     assert seen() == [True, False]
     assert still.evaluate("each => each.closest('.cell').getBoundingClientRect().height") == 0
     page.emulate_media(media="print")
-    try:
-        assert seen() == [False, True]
-    finally:
-        page.emulate_media(media="screen")
+    assert seen() == [False, True]
     rules = page.evaluate(
         """[...document.styleSheets].flatMap((sheet) => [...sheet.cssRules])
             .filter((rule) => /tag_still/.test(rule.cssText)).map((rule) => rule.conditionText)"""

@@ -461,8 +461,11 @@ def test_tokens_come_and_go_between_two_and_eight_and_wishes_for_those_who_go_wi
     slider.press("End")
     fewer.click()
     assert (slider.input_value(), slider.get_attribute("max")) == ("7", "7")  # as many as tokens
-    root.get_by_text("A chain").click()
-    assert wishes_of(root)["Eve"] == "Dan"
+    root.get_by_text("Two circles").click()
+    assert wishes_of(root)["Eve"] == "Finn"
+    fewer.click()
+    more.click()  # Finn again, for whom nobody wishes now
+    assert wishes_of(root) | {"Eve": "nobody", "Finn": "nobody"} == wishes_of(root)
     root.get_by_role("button", name="Reset").click()
     assert wishes_of(root) == RPS
     assert slider.input_value() == "2"
@@ -546,3 +549,16 @@ def test_nothing_overflows_is_too_small_or_hinders_access(
     )
     press_in_each(page, "Train")
     assert_fits_and_is_accessible(page, width, axe)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 600, 700, 800])
+def test_maps_and_curve_keep_their_size_and_stay_in_their_place(width: int, show: Callable) -> None:
+    page = show(Wishes(RPS), width=width)
+    for figure in page.locator(".trained figure").all():
+        place, picture = figure.bounding_box(), figure.locator("> svg").bounding_box()
+        assert place
+        assert picture
+        assert picture["x"] + picture["width"] <= place["x"] + place["width"] + 1
+        assert picture["height"] == 168
+        assert place["x"] + place["width"] <= width

@@ -45,7 +45,7 @@ function circlesInTheWay(target, seeSelf) {
       path.push(token);
       token = target[token];
     }
-    if (path.includes(token)) circles.push(path.slice(path.indexOf(token)));
+    if (path.includes(token)) circles.push(path.slice(path.indexOf(token))); // else it ended
   }
   return circles.filter((circle) => circle.length >= (seeSelf ? 2 : 3));
 }
@@ -205,9 +205,7 @@ function drawing({ wish, remove, picked }) {
       },
       // A screen reader clicks without a pointer.
       onclick: (event) => { if (event.detail === 0) press(i); },
-      onpointerup: (event) => {
-        if (event.button === 0 && held === i) drop(event);
-      },
+      onpointerup: (event) => { if (held === i) drop(event); },
       onpointercancel: () => letGo(),
     }, ring, box, text);
     draggable(node, (event) => {
@@ -323,7 +321,10 @@ function drawing({ wish, remove, picked }) {
 
 /** The weights of one head: the row looks, the column is looked at; a frame marks each wish. */
 function weightMap(mode) {
-  const svg = s("svg", { class: "weight-map", width: MAP.side, height: MAP.side, role: "img" });
+  const svg = s("svg", {
+    class: "weight-map", width: MAP.side, height: MAP.side, role: "img",
+    viewBox: `0 0 ${MAP.side} ${MAP.side}`,
+  });
   return {
     svg,
     draw: (names, target, seeSelf, weights) => {
@@ -368,7 +369,9 @@ function curves() {
   const floor = s("line", { class: "floor", x1: left, x2: width - right });
   const highest = s("text", { class: "tick", x: left - 5, y: top + 4 });
   const lowest = s("text", { class: "tick", x: left - 5, y: bottom });
-  const svg = s("svg", { class: "curves", width, height: MAP.side, role: "img" },
+  const svg = s("svg", {
+    class: "curves", width, height: MAP.side, role: "img", viewBox: `0 0 ${width} ${MAP.side}`,
+  },
     s("path", { class: "axes", d: `M${left} ${top}V${bottom}H${width - right}` }), highest, lowest,
     s("text", { class: "from", x: left, y: bottom + 15 }, "0"),
     s("text", { class: "to", x: width - right, y: bottom + 15 }, `${STEPS} steps`),
