@@ -39,11 +39,12 @@ proof above, with no wish given up and 1 round each circle, times a number that 
 close to all this as one likes.
 
 *Visible*, log 3 for each token on a circle of three or more and log 2 for each of a couple is a
-lower bound and no more. Let d_i = s(i, i) - s(i, w(i)). Round a circle the d_i add up to half the
+lower bound. Let d_i = s(i, i) - s(i, w(i)). Round a circle the d_i add up to half the
 sum of the squared distances between q_i and q_w(i), so at least to 0. The loss of i is at least
 log(1 + exp(-a_i) + exp(d_i)), in a couple log(1 + exp(d_i)): convex, and rising in d_i. A lone
-couple and a lone circle of three get there, with all scores equal; a lone circle of four does
-not, nor do most drawings with others beside a circle.
+couple and a lone circle of three get there, with all scores equal. A circle of four or more stays
+above: near the bound all a_i and d_i, and with them all distances round the circle, are near 0,
+and then those further round tie too, since s(i, i) + s(j, j) - 2 s(i, j) is |q_i - q_j|^2.
 
 **How many numbers a query needs.** All of this is exact if d_k is at least the number of tokens.
 With fewer, what fails still fails, but the scores that grant the rest may need a higher rank than

@@ -308,9 +308,17 @@ def test_the_theorem_speaks_as_in_python_and_lights_up_the_circles(show: Callabl
         assert ("At most" in found["says"]) == few
         floor = loss_floor(target, "shared", mask_diagonal=masked)
         least = "" if masked and not few else "at least "
+        none = "no floor but 0 is known" if few else "no floor but 0"
         assert found["floor"] == (
-            f"dotted: one shared matrix loses {least}{floor:.3f}" if floor else "no floor but 0"
+            f"dotted: one shared matrix loses {least}{floor:.3f}" if floor else none
         )
+
+
+@pytest.mark.browser
+def test_where_nobody_wishes_for_anybody_there_is_no_floor_to_name(show: Callable) -> None:
+    found = read(show(Wishes(dict.fromkeys(RPS))).locator(".attn-explorer"))
+    assert found["floor"] == "mean of \N{MINUS SIGN}log weight on the wish"
+    assert found["bound-shared"] == 0
 
 
 @pytest.mark.browser

@@ -563,16 +563,19 @@ function render({ model, el }) {
       circles.length
         ? `In the way of one shared matrix: ${inTheWay}. One wish of ${
           circles.length > 1 ? "each circle" : "this circle"} has to fail.`
-        : `Nothing is in the way of one shared matrix: no circle${visible ? "" : " of three or more"}.`,
+        : `No circle${visible ? "" : " of three or more"} is in the way of one shared matrix.`,
+      visible ? "A circle counts from two tokens on, since they see themselves."
+        : "A circle counts from three tokens on, since they do not see themselves.",
       exact.shared ? "" : `At most, for ${dK} ${dK === 1 ? "number" : "numbers"} may be too few ` +
-        `for scores that grant so many; ${names.length} are enough.`,
+        `for scores that grant so many; ${names.length} are enough, and two for separate matrices.`,
     ];
   };
   const floorSentence = (found) => {
     if (model.get("objective") === "margin") return "mean of \u2213\u2009log(1\u00a0+\u00a0100\u2009|lead|)";
     if (!model.get("theorem")) return "mean of \u2212log weight on the wish";
-    const { floor, reached } = found;
-    if (floor === 0) return "no floor but 0";
+    const { floor, reached, wishes } = found;
+    if (wishes === 0) return "mean of \u2212log weight on the wish";
+    if (floor === 0) return found.exact.shared ? "no floor but 0" : "no floor but 0 is known";
     return `dotted: one shared matrix loses ${reached ? "" : "at least "}${floor.toFixed(3)}`;
   };
   const summary = () => {
