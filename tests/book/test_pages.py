@@ -350,9 +350,10 @@ def test_on_paper_a_page_has_its_title_its_code_and_where_it_came_from(look_at, 
 @pytest.mark.parametrize("where", CHAPTERS)
 def test_forgetting_predictions_is_offered_only_where_there_is_one(open_page, where):
     page = open_page(where)
-    page.evaluate("localStorage.setItem('attn-prediction:somewhere#else', '1234:0')")
-    page.reload()
-    settle(page)
+    page.evaluate(
+        """localStorage.setItem("attn-prediction:somewhere#else", "1234:0");
+        dispatchEvent(new StorageEvent("storage"));"""  # as if in another tab
+    )
     offers = page.get_by_role("button", name="Forget my predictions").count()
     assert offers == (where in PREDICTING)
 

@@ -42,7 +42,7 @@ def shaded(scroller):
     picture = Image.open(io.BytesIO(scroller.screenshot())).convert("L")
     y = picture.height - 6  # below the letters, above the round corners
     left, middle, right = (picture.getpixel((x, y)) for x in (0, 190, picture.width - 1))
-    return [abs(edge - middle) > 20 for edge in (left, right)]
+    return [abs(edge - middle) > 2 for edge in (left, right)]
 
 
 @pytest.mark.browser
