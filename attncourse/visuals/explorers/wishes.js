@@ -563,11 +563,9 @@ function render({ model, el }) {
       circles.length
         ? `In the way of one shared matrix: ${inTheWay}. One wish of ${
           circles.length > 1 ? "each circle" : "this circle"} has to fail.`
-        : `No circle${visible ? "" : " of three or more"} is in the way of one shared matrix.`,
-      visible ? "A circle counts from two tokens on, since they see themselves."
-        : "A circle counts from three tokens on, since they do not see themselves.",
+        : `No circle of ${visible ? "two" : "three"} or more is in the way of one shared matrix.`,
       exact.shared ? "" : `At most, for ${dK} ${dK === 1 ? "number" : "numbers"} may be too few ` +
-        `for scores that grant so many; ${names.length} are enough, and two for separate matrices.`,
+        `for scores that grant so many; ${names.length} are enough.`,
     ];
   };
   const floorSentence = (found) => {
@@ -662,7 +660,9 @@ function render({ model, el }) {
   const group = (name, text, radios) => h("div", { class: "choice", role: "radiogroup", "aria-label": name },
     h("span", { "aria-hidden": "true" }, text),
     h("div", { class: "segments" }, ...radios.map(({ label }) => label)));
-  const readout = (name, value) => h("div", {}, h("dt", {}, name), h("dd", {}, h("strong", {}, value)));
+  const most = `at most ${MAX_TOKENS} of ${MAX_TOKENS}`;
+  const readout = (name, value) => h("div", {},
+    h("dt", {}, name), h("dd", {}, h("strong", {}, roomFor([value], [[most]]))));
   const key = (name, text) => h("span", { class: "legend" },
     s("svg", { class: "line-key", viewBox: "0 0 20 14", "aria-hidden": "true" },
       s("path", { class: name, d: "M0 7H20" })), text);
