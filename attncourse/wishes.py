@@ -44,7 +44,8 @@ sum of the squared distances between q_i and q_w(i), so at least to 0. The loss 
 log(1 + exp(-a_i) + exp(d_i)), in a couple log(1 + exp(d_i)): convex, and rising in d_i. A lone
 couple and a lone circle of three get there, with all scores equal. A circle of four or more stays
 above: near the bound all a_i and d_i, and with them all distances round the circle, are near 0,
-and then those further round tie too, since s(i, i) + s(j, j) - 2 s(i, j) is |q_i - q_j|^2.
+and then those further round tie too, since s(i, i) + s(j, j) - 2 s(i, j) is the squared distance
+of q_i and q_j.
 
 **How many numbers a query needs.** All of this is exact if d_k is at least the number of tokens.
 With fewer, what fails still fails, but the scores that grant the rest may need a higher rank than
