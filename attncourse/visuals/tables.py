@@ -206,12 +206,13 @@ class Table:
             for name, kind in zip(names, kinds, strict=True)
         )
         rows = []
+        naming = self._naming()
         for texts in self._texts():
             cells = [
                 f"{kind}>{label}<span>{_marked_up(text)}</span>"
                 for text, kind, label in zip(texts, kinds, labels, strict=True)
             ]
-            names_it, others = cells[: self._naming()], cells[self._naming() :]
+            names_it, others = cells[:naming], cells[naming:]
             rows.append(
                 '<tr role="row">'
                 + "".join(f'<th scope="row" role="rowheader"{cell}</th>' for cell in names_it)
