@@ -239,9 +239,8 @@ function drawing({ wish, remove, picked }) {
     node.setAttribute("tabindex", i === stop ? 0 : -1));
   /** Where the pointer is in the drawing, however the page may be scaled. */
   const placeOf = (event) => {
-    const { x, y } = new DOMPoint(event.clientX, event.clientY)
-      .matrixTransform(svg.getScreenCTM().inverse());
-    return [x, y];
+    const [right, down] = pointerOn(svg, event);
+    return [right * WIDTH, down * HEIGHT];
   };
   const tokenAt = ([x, y]) => boxes.findIndex(({ at, half }) =>
     Math.abs(x - at[0]) <= half[0] + 6 && Math.abs(y - at[1]) <= half[1] + 6);
@@ -570,10 +569,9 @@ function render({ model, el }) {
   };
   const floorSentence = (found) => {
     if (model.get("objective") === "margin") return "mean of \u2213\u2009log(1\u00a0+\u00a0100\u2009|lead|)";
-    if (!model.get("theorem")) return "mean of \u2212log weight on the wish";
-    const { floor, reached, wishes } = found;
-    if (wishes === 0) return "mean of \u2212log weight on the wish";
-    if (floor === 0) return found.exact.shared ? "no floor but 0" : "no floor but 0 is known";
+    const { wishes, floor, reached, exact } = found;
+    if (!model.get("theorem") || wishes === 0) return "mean of \u2212log weight on the wish";
+    if (floor === 0) return exact.shared ? "no floor but 0" : "no floor but 0 is known";
     return `dotted: one shared matrix loses ${reached ? "" : "at least "}${floor.toFixed(3)}`;
   };
   const summary = () => {
