@@ -59,11 +59,11 @@ EXPLORERS: dict[str, Callable[[], Explorer]] = {
         {
             "Ann": None,
             "Ben": "Ann",
-            "Cleo": "Ann",
             "Dan": "Ben",
             "Eve": "Ben",
             "Finn": "Cleo",
             "Gina": "Cleo",
+            "Cleo": "Ann",
         },
         see_self=True,
     ),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Locator, Page, expect
 from visuals.driving import middle
 from visuals.examples import EXPLORERS
 
@@ -81,6 +81,21 @@ def test_a_matrix_that_is_turned_points_at_the_pointer(
 
 @pytest.mark.browser
 @each_slide
+def test_a_wish_is_drawn_to_the_token_under_the_pointer(
+    slide: str, on_slide: Callable[[str, str], Page]
+) -> None:
+    page = on_slide("wishes", slide)
+    tokens = page.locator(".token")
+    for start, end in (("Gina", "Eve"), ("Ann", "Finn")):
+        (x, y), (u, v) = (now_at(tokens.filter(has_text=name)) for name in (start, end))
+        drag(page, tokens.filter(has_text=start), u - x, v - y)
+        expect(tokens.filter(has_text=start)).to_have_attribute(
+            "aria-label", f"{start}, wishes for {end}"
+        )
+
+
+@pytest.mark.browser
+@each_slide
 def test_the_pixel_under_the_pointer_is_picked_in_either_picture(
     slide: str, on_slide: Callable[[str, str], Page]
 ) -> None:
@@ -99,7 +114,7 @@ def test_the_pixel_under_the_pointer_is_picked_in_either_picture(
 @pytest.mark.browser
 @each_slide
 @pytest.mark.parametrize(
-    "name", ["live_softmax", "one_head", "circuit_split", "one_projection", "key_value"]
+    "name", ["live_softmax", "one_head", "circuit_split", "one_projection", "key_value", "wishes"]
 )
 def test_a_slider_that_is_dragged_follows_the_pointer(
     name: str, slide: str, on_slide: Callable[[str, str], Page]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -182,6 +183,8 @@ def read_all(page: Page) -> list[dict[str, Any]]:
                     [each.className, each.value && Number(each.value)])),
                 said: Object.fromEntries(data.map((each) => [each.className, each.textContent])),
                 says: root.querySelector(".says").textContent,
+                few: root.querySelector(".few").textContent,
+                hint: root.querySelector(".hint").textContent,
                 floor: root.querySelector(".floor-text").textContent,
                 arrows: arrows(".arrow"),
                 granted: arrows(".arrow.granted").map(([from]) => from),
@@ -303,9 +306,11 @@ def test_the_theorem_speaks_as_in_python_and_lights_up_the_circles(show: Callabl
         rings = re.findall(r"\w+(?: [→⇄] \w+)+", found["says"])
         assert circles == {frozenset(map(names.index, re.findall(r"\w+", ring))) for ring in rings}
         few = explorer.d_k is not None and explorer.d_k < len(names)
-        assert found["said"]["bound-shared"].startswith("at most") == few
-        assert found["said"]["bound-separate"].startswith("at most") == (few and explorer.d_k < 2)
-        assert ("At most" in found["says"]) == few
+        assert found["said"]["bound-shared"].startswith("\N{LESS-THAN OR EQUAL TO}") == few
+        too_few = few and explorer.d_k < 2
+        assert found["said"]["bound-separate"].startswith("\N{LESS-THAN OR EQUAL TO}") == too_few
+        assert found["few"].endswith(f"; {len(names)} are enough.") == few
+        assert bool(found["few"]) == few
         floor = loss_floor(target, "shared", mask_diagonal=masked)
         least = "" if masked and not few else "at least "
         none = "no floor but 0 is known" if few else "no floor but 0"
@@ -322,20 +327,82 @@ def test_where_nobody_wishes_for_anybody_there_is_no_floor_to_name(show: Callabl
 
 
 @pytest.mark.browser
-def test_before_the_theorem_is_asked_nothing_is_given_away(show: Callable) -> None:
-    root = show(Wishes(RPS, theorem=False)).locator(".attn-explorer")
+def test_before_the_theorem_is_asked_nothing_is_given_away(still: Callable[..., Page]) -> None:
+    root = still(Wishes(RPS, see_self=True, theorem=False)).locator(".attn-explorer")
     found = read(root)
     assert [found[f"bound-{mode}"] for mode in ("raw", "shared", "separate")] == ["", "", ""]
     assert found["lit"] == []
     assert root.locator(".floor").evaluate("each => each.checkVisibility()") is False
-    assert "2" not in root.locator(".bounds").inner_text()
-    root.get_by_label("let the theorem speak").click()
+    assert "2" not in root.locator(".drawn").inner_text()
+    root.get_by_role("button", name="Train").click()  # nor when it falls short of what it can
+    expect(root.locator("data.step")).to_have_text(f"step {STEPS}")
+    assert "2" not in root.locator(".hint").inner_text()
+    root.get_by_role("button", name="Let the theorem speak").click()
+    expect(root.get_by_role("button", name="Let the theorem speak")).to_have_count(0)
     assert read(root)["bound-shared"] == 2
     assert read(root)["lit"] == [0, 1, 2]
     root.get_by_role("radio", name="separate").check(
         force=True
     )  # nothing is in the way of two matrices
     assert read(root)["lit"] == []
+
+
+@pytest.mark.browser
+def test_who_ends_below_the_bound_is_told_what_to_try_until_it_is_reached(
+    still: Callable[..., Page],
+) -> None:
+    explorer = Wishes(RPS, see_self=True)
+    page = still(explorer)
+    root = page.locator(".attn-explorer")
+    root.get_by_role("button", name="Train").click()
+    found = read(root)
+    assert (found["granted-shared"], found["bound-shared"]) == (0, 2)
+    assert found["hint"] == (
+        "One shared matrix could grant 2 here: try the margin, which does not hedge, or another start."
+    )
+    expect(root.get_by_role("status")).to_contain_text(found["hint"])
+    root.locator("label", has_text="margin").click()
+    root.get_by_role("button", name="Train").click()
+    found = read(root)
+    assert found["granted-shared"] == 2
+    assert "could grant" not in found["hint"]
+
+
+@pytest.mark.browser
+def test_training_the_drawing_and_the_counts_share_the_screen_of_a_phone(show: Callable) -> None:
+    root = show(Wishes(RPS), width=390).locator(".attn-explorer")
+    top = root.locator(".tokens-and-wishes").bounding_box()
+    counts = root.locator(".tally").bounding_box()
+    assert counts["y"] + counts["height"] - top["y"] < 600  # a screen's 844, less a browser's bars
+    assert root.locator(".train").bounding_box()["y"] < counts["y"]
+
+
+@pytest.mark.browser
+def test_no_two_arrows_of_a_drawing_that_is_offered_cross(show: Callable) -> None:
+    root = show(Wishes(RPS)).locator(".attn-explorer")
+    for name in OFFERED:
+        root.get_by_text(name).click()
+        lines = root.locator(".arrow .line").evaluate_all(
+            """all => all.map(line => Array.from({ length: 41 }, (_, i) => {
+                const at = line.getPointAtLength(line.getTotalLength() * i / 40);
+                return [at.x, at.y];
+            }))"""
+        )
+        for one, other in itertools.combinations(lines, 2):
+            assert not cross(one, other), name
+
+
+def cross(one: list[list[float]], other: list[list[float]]) -> bool:
+    """Whether two chains of points cross."""
+
+    def side(a: list[float], b: list[float], c: list[float]) -> bool:
+        return (b[0] - a[0]) * (c[1] - a[1]) > (b[1] - a[1]) * (c[0] - a[0])
+
+    return any(
+        side(a, b, c) != side(a, b, d) and side(c, d, a) != side(c, d, b)
+        for a, b in itertools.pairwise(one)
+        for c, d in itertools.pairwise(other)
+    )
 
 
 # ---------------------------------------------------------------- drawing
@@ -524,9 +591,8 @@ def test_whatever_changes_what_was_trained_takes_it_away(still: Callable[..., Pa
         assert read(root)["loss-shared"] == ""
     root.get_by_role("button", name="Train").click()
     before = read(root)["loss-shared"]
-    for kept in ("separate", "let the theorem speak"):
-        root.locator("label", has_text=kept).click()
-        assert read(root)["loss-shared"] == before
+    root.locator("label", has_text="separate").click()
+    assert read(root)["loss-shared"] == before
     root.get_by_role("button", name="Another start").click()  # trains at once
     assert read(root)["step"] == STEPS
     assert read(root)["loss-shared"] != before

@@ -4,8 +4,8 @@ const DRAWINGS = {
   "Rock, paper, scissors": { rock: "scissors", paper: "rock", scissors: "paper" },
   "A couple": { Ann: "Ben", Ben: "Ann", Cleo: "Ann" },
   "A chain": { Ann: null, Ben: "Ann", Cleo: "Ben", Dan: "Cleo", Eve: "Dan" },
-  "A family tree": {
-    Ann: null, Ben: "Ann", Cleo: "Ann", Dan: "Ben", Eve: "Ben", Finn: "Cleo", Gina: "Cleo",
+  "A family tree": { // in the order in which no two arrows cross
+    Ann: null, Ben: "Ann", Dan: "Ben", Eve: "Ben", Finn: "Cleo", Gina: "Cleo", Cleo: "Ann",
   },
   "Two circles": { Ann: "Ben", Ben: "Cleo", Cleo: "Ann", Dan: "Eve", Eve: "Finn", Finn: "Dan" },
   "All at the first": { Ann: null, Ben: "Ann", Cleo: "Ann", Dan: "Ann", Eve: "Ann", Finn: "Ann" },
@@ -19,8 +19,8 @@ const STEEP = 100; // the slope of the margin's objective where the lead is 0
 const LEAD = 0.01; // by which a granted wish scores above all others
 const MILLISECONDS = 8; // that a step is shown
 
-const [WIDTH, HEIGHT] = [320, 290]; // of the drawing, in CSS pixels: it is never scaled
-const [ACROSS, DOWN] = [116, 118]; // half axes of the ellipse on which the tokens lie
+const [WIDTH, HEIGHT] = [320, 260]; // of the drawing, in CSS pixels: it is never scaled
+const [ACROSS, DOWN] = [116, 106]; // half axes of the ellipse on which the tokens lie
 const MAP = { side: 168, gutter: 20 };
 const READABLE = 28; // pixels that a cell needs to hold its number
 const PLOT = { width: 330, left: 38, right: 8, top: 8, bottom: MAP.side - 22 };
@@ -276,10 +276,13 @@ function drawing({ wish, remove, picked }) {
     },
     draw: (names, target, lit, granted) => {
       const n = names.length;
+      // The lowest of an odd number are not at the ellipse's foot: lower all until they are.
+      const lowest = Math.cos((2 * Math.PI * Math.floor(n / 2)) / n);
       boxes = names.map((name, i) => {
         const angle = (2 * Math.PI * i) / n;
+        const height = (2 * (Math.cos(angle) - lowest)) / (1 - lowest) - 1; // from -1 to 1
         return {
-          at: [WIDTH / 2 + ACROSS * Math.sin(angle), HEIGHT / 2 - DOWN * Math.cos(angle)],
+          at: [WIDTH / 2 + ACROSS * Math.sin(angle), HEIGHT / 2 - DOWN * height],
           half: [10 + 3.8 * name.length, 15],
         };
       });
@@ -496,7 +499,8 @@ function render({ model, el }) {
     return { box, label: h("label", { class: "check" }, box, text) };
   };
   const seeSelf = check("see_self", "a token may look at itself");
-  const theorem = check("theorem", "let the theorem speak");
+  const speak = h("button", { type: "button", onclick: () => change({ theorem: true }) },
+    "Let the theorem speak");
   const width = h("input", {
     type: "range", min: 1, step: 1, "aria-label": "d_k, the numbers of a query",
     oninput: () => {
@@ -527,13 +531,14 @@ function render({ model, el }) {
   // ---- what is read out
   const bounds = Object.fromEntries(["raw", ...MODES].map((mode) =>
     [mode, h("data", { class: `bound-${mode}` })]));
-  const says = h("p", { class: "says" });
+  const says = h("div", { class: "says" });
+  const few = h("p", { class: "caption few" });
   const maps = Object.fromEntries(MODES.map((mode) => {
     const map = weightMap(mode);
     const granted = h("data", { class: `granted-${mode}` });
     const loss = h("data", { class: `loss-${mode}` });
     const figure = h("figure", { class: `of-${mode}` }, h("div", { class: "title" }, CALLED[mode]),
-      map.svg, h("figcaption", {}, h("span", {}, "granted ", granted), h("span", {}, "loss ", loss)));
+      map.svg, h("figcaption", {}, "a row looks at a column"));
     return [mode, { ...map, granted, loss, figure }];
   }));
   const plot = curves();
@@ -552,23 +557,31 @@ function render({ model, el }) {
   const named = (circle, names) => (circle.length === 2
     ? circle.map((i) => names[i]).join(" \u21c4 ")
     : [...circle, circle[0]].map((i) => names[i]).join(" \u2192 "));
-  const sentences = (found, names, { seeSelf: visible, dK }) => {
-    const { circles, exact } = found;
+  const sentences = ({ circles }, names, visible) => {
     const inTheWay = circles.map((circle) => named(circle, names)).join("; ");
     return [
       visible ? "Raw cosine: each token is most like itself."
         : names.length === 2 ? "Raw cosine: there is only one other to look at."
-          : "Raw cosine: all others are equally unlike, and a tie grants nothing.",
+          : "Raw cosine: all others tie, and a tie grants nothing.",
       circles.length
         ? `In the way of one shared matrix: ${inTheWay}. One wish of ${
           circles.length > 1 ? "each circle" : "this circle"} has to fail.`
         : `No circle of ${visible ? "two" : "three"} or more is in the way of one shared matrix.`,
-      exact.shared ? "" : `At most, for ${dK} ${dK === 1 ? "number" : "numbers"} may be too few ` +
-        `for scores that grant so many; ${names.length} are enough.`,
     ];
   };
+  /** What to try where the head with one matrix has ended below what it can grant. */
+  const advice = (found) => {
+    const short = heads && step() === STEPS && model.get("theorem") && found.exact.shared
+      && heads.shared.granted.filter(Boolean).length < found.most.shared;
+    if (!short) return "";
+    const also = model.get("objective") === "margin" ? "" : "the margin, which does not hedge, or ";
+    return `One shared matrix could grant ${found.most.shared} here: try ${also}another start.`;
+  };
   const floorSentence = (found) => {
-    if (model.get("objective") === "margin") return "mean of \u2213\u2009log(1\u00a0+\u00a0100\u2009|lead|)";
+    if (model.get("objective") === "margin") {
+      return "mean of \u2213\u2009log(1\u00a0+\u00a0100\u2009|lead|), below 0 where granted; " +
+        "lead: the wish\u2019s score less the best other";
+    }
     const { wishes, floor, reached, exact } = found;
     if (!model.get("theorem") || wishes === 0) return "mean of \u2212log weight on the wish";
     if (floor === 0) return exact.shared ? "no floor but 0" : "no floor but 0 is known";
@@ -580,7 +593,7 @@ function render({ model, el }) {
     if (heads) {
       return `Step ${step()} of ${STEPS}. ` + MODES.map((mode) =>
         `${CALLED[mode]}: granted ${maps[mode].granted.textContent}, loss ${maps[mode].loss.textContent}`)
-        .join("; ") + ".";
+        .join("; ") + `. ${hint.textContent}`;
     }
     const target = targetOf(model.get("wishes"));
     const drawn = names.map((name, i) =>
@@ -608,16 +621,16 @@ function render({ model, el }) {
 
     const lit = new Set(speaks && mode === "shared" ? found.circles.flat() : []);
     picture.draw(names, now.target, lit, granted);
-    hint.textContent = picture.taken < 0
-      ? "Press a token, then the one that it is to look at, or drag. The same again takes the wish away."
-      : `Now press the one that ${names[picture.taken]} is to look at.`;
+    hint.textContent = picture.taken >= 0
+      ? `Now press the one that ${names[picture.taken]} is to look at.`
+      : advice(found)
+        || "Press a token, then the one that it is to look at, or drag. The same again takes the wish away.";
     const drawn = JSON.stringify(wishes);
     for (const each of ready) each.radio.checked = each.wishes === drawn;
     for (const each of [...modes, ...objectives]) {
       each.radio.checked = [mode, model.get("objective")].includes(each.value);
     }
     seeSelf.box.checked = now.seeSelf;
-    theorem.box.checked = speaks;
     width.max = names.length;
     width.value = now.dK;
     width.setAttribute("aria-valuetext", String(now.dK));
@@ -627,12 +640,15 @@ function render({ model, el }) {
     for (const each of ["raw", ...MODES]) {
       if (speaks) {
         show(bounds[each], found.most[each],
-          `${found.exact[each] ? "" : "at most "}${found.most[each]} of ${found.wishes}`);
+          `${found.exact[each] ? "" : "\u2264\u00a0"}${found.most[each]} of ${found.wishes}`);
       } else show(bounds[each], "", "?");
     }
-    says.replaceChildren(...(speaks ? sentences(found, names, now)
-      : ["How many can each of them grant at most? Say a number first, then let the theorem speak."])
-      .map((text) => h("span", {}, text, " ")));
+    says.replaceChildren(...(speaks ? sentences(found, names, now.seeSelf)
+      : ["How many can each of them grant at most? Say a number first."])
+      .map((text) => h("p", {}, text, " ")), ...(speaks ? [] : [speak]));
+    few.textContent = !speaks || found.exact.shared ? ""
+      : `${now.dK} ${now.dK === 1 ? "number" : "numbers"} may be too few for scores that grant so ` +
+        `many, so the count is an upper bound; ${names.length} are enough.`;
 
     for (const each of MODES) {
       const head = heads?.[each];
@@ -658,9 +674,16 @@ function render({ model, el }) {
   const group = (name, text, radios) => h("div", { class: "choice", role: "radiogroup", "aria-label": name },
     h("span", { "aria-hidden": "true" }, text),
     h("div", { class: "segments" }, ...radios.map(({ label }) => label)));
-  const most = `at most ${MAX_TOKENS} of ${MAX_TOKENS}`;
-  const readout = (name, value) => h("div", {},
-    h("dt", {}, name), h("dd", {}, h("strong", {}, roomFor([value], [[most]]))));
+  const row = (name, ...values) => h("tr", {}, h("th", { scope: "row" }, name), ...values);
+  const cell = (value) => h("td", {}, value);
+  const tally = h("table", { class: "tally" },
+    h("thead", {}, h("tr", {}, h("td"),
+      ...["raw cosine", CALLED.shared, CALLED.separate].map((name) => h("th", { scope: "col" }, name)))),
+    h("tbody", {},
+      row("can grant", ...["raw", ...MODES].map((each) => cell(bounds[each]))),
+      row("granted", h("td", { class: "untrained", rowspan: 2 }, "nothing to train"),
+        ...MODES.map((each) => cell(maps[each].granted))),
+      row("loss", ...MODES.map((each) => cell(maps[each].loss)))));
   const key = (name, text) => h("span", { class: "legend" },
     s("svg", { class: "line-key", viewBox: "0 0 20 14", "aria-hidden": "true" },
       s("path", { class: name, d: "M0 7H20" })), text);
@@ -668,26 +691,23 @@ function render({ model, el }) {
     h("div", { class: "choice", role: "radiogroup", "aria-label": "Drawings to begin with" },
       h("div", { class: "segments wrapping" },
         ...ready.map(({ name, radio }) => h("label", {}, radio, name)))),
+    // What training changes stays in sight of its button, on a phone too.
     h("div", { class: "drawn" },
       h("div", { class: "board" }, picture.svg, hint,
         h("div", { class: "controls buttons" }, trainButton, another, stepShown)),
-      h("div", { class: "settings" },
-        theorem.label,
-        h("dl", { class: "readouts bounds", style: "--columns: 3" },
-          readout("raw cosine", bounds.raw), readout(CALLED.shared, bounds.shared),
-          readout(CALLED.separate, bounds.separate)),
-        says,
-        seeSelf.label,
-        h("label", { class: "slider" }, h("span", {}, "d", h("sub", {}, "k")), width, widthShown),
-        h("div", { class: "controls buttons" }, ...tokens.nodes), tokens.note)),
-    h("div", { class: "controls training" },
-      group("Whose granted wishes the drawing shows", "Solid arrows: granted by", modes),
-      group("What training lowers", "Training lowers", objectives),
-      h("span", { class: "last" }, resetButton(model, traits, () => announce.later()))),
+      h("div", { class: "results" }, tally, says,
+        group("What training lowers", "Training lowers", objectives),
+        group("Whose granted wishes the drawing shows", "Solid arrows: granted by", modes))),
     h("div", { class: "trained" },
       ...MODES.map((mode) => maps[mode].figure),
       h("figure", { class: "of-loss" }, h("div", { class: "title" }, "loss"), plot.svg, h("figcaption", {},
         key("shared", "shared"), key("separate", "separate"), floorText))),
+    h("div", { class: "controls conditions" },
+      seeSelf.label,
+      h("label", { class: "slider" }, h("span", {}, "d", h("sub", {}, "k")), width, widthShown),
+      h("div", { class: "controls buttons" }, ...tokens.nodes),
+      h("span", { class: "last" }, resetButton(model, traits, () => announce.later()))),
+    few, tokens.note,
     announce.node,
   ], draw);
   return () => {
