@@ -27,6 +27,9 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.writers.html5 import HTML5Translator
 
 
+SHORT = 12  # characters of a choice that shares its row with the others
+
+
 class question(nodes.General, nodes.Element):
     """The whole: the prompt, then the choices."""
 
@@ -56,6 +59,8 @@ class Question(SphinxDirective):
         whole = self.whole()
         (name,) = whole["ids"]
         whole["classes"] += ["attn-question", f"attn-{self.name}"]
+        if all(len(one[0].astext()) <= SHORT for one in choices):
+            whole["classes"].append("attn-short")
         text, messages = self.state.inline_text(self.arguments[0], self.lineno)
         whole += prompt("", "", *text, ids=[f"{name}-prompt"], classes=["attn-prompt"])
         for one in choices:
