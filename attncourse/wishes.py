@@ -29,6 +29,9 @@ lead to a token that has none or, under a mask, into a couple (t = 0 within it).
   score half of the wish. A large number on the diagonal, which is masked, makes the table
   positive semi-definite.
 
+**Two heads with a shared matrix each grant everything between them**, since the wish that one gives
+up in a circle may be another than the wish that the other gives up.
+
 **The loss has a floor**: the mean of -log weight over the wishes.
 
 *Masked*, it is log 2 for each token on a circle of three or more, 0 for the others. Let a_i be
@@ -83,8 +86,8 @@ def circles_in_the_way(target: Sequence[int], *, mask_diagonal: bool) -> set[fro
     return {circle for circle in closed_cycles(target) if len(circle) >= shortest}
 
 
-def most_granted(target: Sequence[int], mode: Mode, *, mask_diagonal: bool) -> int:
-    """The most wishes that one head can grant, exactly if d_k is at least the number of tokens.
+def most_granted(target: Sequence[int], mode: Mode, *, mask_diagonal: bool, heads: int = 1) -> int:
+    """The most wishes that heads can grant, exactly if d_k is at least the number of tokens.
 
     Raw cosine finds each token most like itself, and all others equally unlike, which is a tie:
     it grants none, but for two tokens under a mask, where there is nobody else to look at.
@@ -92,11 +95,15 @@ def most_granted(target: Sequence[int], mode: Mode, *, mask_diagonal: bool) -> i
     Args:
         target, mask_diagonal: as in :func:`circles_in_the_way`.
         mode: where the scores come from, see the top of this module.
+        heads: how many there are; a wish is granted if one of them grants it.
 
     Raises:
-        TypeError, ValueError: as :func:`circles_in_the_way`, or there is no such mode.
+        TypeError: as :func:`circles_in_the_way`.
+        ValueError: as :func:`circles_in_the_way`, there is no such mode, or no head.
     """
-    lost = len(circles_in_the_way(target, mask_diagonal=mask_diagonal))
+    if heads < 1:
+        raise ValueError(f"there must be a head, got heads={heads}")
+    lost = len(circles_in_the_way(target, mask_diagonal=mask_diagonal)) if heads == 1 else 0
     wishes = sum(wish >= 0 for wish in target)
     match mode:
         case "raw":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pytest
@@ -128,9 +128,11 @@ def test_where_the_diagonal_is_visible_the_count_is_what_linear_programs_find() 
 # ---------------------------------------------------------------- the proof's scores
 
 
-def kept_wishes(target: tuple[int, ...], masked: bool) -> list[int]:
+def kept_wishes(
+    target: tuple[int, ...], masked: bool, give_up: Callable[[Iterable[int]], int] = min
+) -> list[int]:
     """The wishes without one of each circle in the way."""
-    given_up = {min(circle) for circle in circles_in_the_way(target, mask_diagonal=masked)}
+    given_up = {give_up(circle) for circle in circles_in_the_way(target, mask_diagonal=masked)}
     return [-1 if i in given_up else wish for i, wish in enumerate(target)]
 
 
@@ -166,6 +168,20 @@ def test_the_scores_of_the_proof_grant_as_many_as_the_count_says(masked: bool) -
         lead = leads(scores, torch.tensor(kept).clamp(min=0), masked)[wishing]
         assert len(wishing) == most_granted(target, "shared", mask_diagonal=masked)
         assert (lead > 0).all(), target
+
+
+@both_masks
+def test_two_heads_that_give_up_different_wishes_grant_them_all(masked: bool) -> None:
+    for target in [*all_drawings(4), *map(tuple, random_drawings(8, 100))]:
+        granted = set()
+        for give_up in (min, max):
+            kept = kept_wishes(target, masked, give_up)
+            lead = leads(
+                scores_of_the_proof(kept, masked), torch.tensor(target).clamp(min=0), masked
+            )
+            granted |= {i for i, wish in enumerate(target) if wish >= 0 and lead[i] > 0}
+        most = most_granted(target, "shared", mask_diagonal=masked, heads=2)
+        assert len(granted) == most == sum(wish >= 0 for wish in target)
 
 
 def test_keys_round_a_circle_let_two_numbers_grant_everything() -> None:
@@ -291,6 +307,7 @@ def test_equal_scores_reach_the_visible_floor_of_a_lone_couple_and_a_lone_three(
         (ValueError, lambda: circles_in_the_way([0], mask_diagonal=False), ["token 0", "itself"]),
         (ValueError, lambda: most_granted([1, 2], "shared", mask_diagonal=True), ["below 2", "got 2"]),
         (TypeError, lambda: most_granted([1, 0.0], "shared", mask_diagonal=True), ["target[1]", "0.0"]),
+        (ValueError, lambda: most_granted([1, 0], "raw", mask_diagonal=True, heads=0), ["heads=0"]),
         (ValueError, lambda: most_granted([1, 0], "cosine", mask_diagonal=True), ["raw, shared, separate", "'cosine'"]),
         (ValueError, lambda: loss_floor([1, 0], "raw", mask_diagonal=True), ["shared or separate", "'raw'"]),
         (ValueError, lambda: loss_floor([-1, -1], "shared", mask_diagonal=True), ["nobody", "wish"]),

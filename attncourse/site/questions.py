@@ -26,7 +26,6 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.writers.html5 import HTML5Translator
 
-
 SHORT = 12  # characters of a choice that shares its row with the others
 
 

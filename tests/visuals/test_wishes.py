@@ -37,7 +37,7 @@ def random_wishes(n: int, draw: random.Random) -> dict[str, str | None]:
 
 
 def drawings() -> Iterator[Wishes]:
-    """Fifty of 2 to 8 tokens, masked and visible, some with few numbers a query."""
+    """Fifty of 2 to 8 tokens, masked and visible, some with few numbers a query, some of two heads."""
     draw = random.Random(23)
     for number in range(50):
         n = 2 + number % 7
@@ -46,6 +46,7 @@ def drawings() -> Iterator[Wishes]:
             see_self=n == 2 or draw.random() < 0.5,  # of two under a mask, nobody has a rival
             d_k=draw.choice([None, None, max(1, n - 2)]),
             seed=draw.randrange(2**32),
+            heads=[None, None, 1, 2][number % 4],
         )
 
 
@@ -67,6 +68,7 @@ def drawings() -> Iterator[Wishes]:
         (TypeError, r"d_k must be a whole number, got 1\.5", lambda: Wishes(RPS, d_k=1.5)),
         (TypeError, r"seed must be a whole number, got True", lambda: Wishes(RPS, seed=True)),
         (ValueError, r"seed .*got -1", lambda: Wishes(RPS, seed=-1)),
+        (ValueError, r"heads must be from 1 to 2, got 3", lambda: Wishes(RPS, heads=3)),
         (ValueError, r"cross-entropy or margin, got 'hinge'", lambda: Wishes(RPS, objective="hinge")),
     ],
 )  # fmt: skip
@@ -92,7 +94,10 @@ def test_what_the_figure_cannot_show_is_refused_later_too(name: str, value: obje
 
 def test_the_start_is_uniform_and_of_the_shape_that_it_says() -> None:
     W_q, W_k = Wishes(dict.fromkeys(NAMES), d_k=5, seed=7).start()
-    assert W_q.shape == W_k.shape == (5, 8)
+    assert W_q.shape == W_k.shape == (1, 5, 8)
+    both = Wishes(dict.fromkeys(NAMES), d_k=5, seed=7, heads=2).start()
+    assert [W.shape for W in both] == [(2, 5, 8)] * 2
+    assert [W[:1].tolist() for W in both] == [W_q.tolist(), W_k.tolist()]
     numbers = [n for seed in range(60) for n in Wishes(RPS, seed=seed).start()[0].flat]
     assert -1 <= min(numbers) < -0.95
     assert 0.95 < max(numbers) < 1
@@ -105,24 +110,25 @@ def test_the_start_is_uniform_and_of_the_shape_that_it_says() -> None:
 class Runs:
     """What torch makes of each figure's start, all at once: scores, leads and loss at the end.
 
-    Every one has room for eight tokens and eight numbers. What it does not use is 0 or forbidden,
-    gets no gradient, and stays as it is.
+    Every one has room for two heads, eight tokens and eight numbers. What it does not use is 0 or
+    forbidden, gets no gradient, and stays as it is.
     """
 
     def __init__(self, explorers: list[Wishes], mode: Mode, steps: int = STEPS) -> None:
         starts = [[torch.tensor(W) for W in explorer.start()] for explorer in explorers]
-        W_q, W_k = (  # [B, d_k, n]
-            torch.stack([F.pad(W, (0, 8 - W.shape[1], 0, 8 - W.shape[0])) for W in matrices])
+        W_q, W_k = (  # [B, heads, d_k, n]
+            torch.stack([pad_to(2, 8, 8, W) for W in matrices])
             for matrices in zip(*starts, strict=True)
         )
-        sizes = torch.tensor([W.shape for W, _ in starts])
+        heads, d_k, n = torch.tensor([W.shape for W, _ in starts]).T
+        self.no_head = torch.arange(2) >= heads[:, None]  # [B, heads]
         target = [torch.tensor(each.target() + [-1] * 8)[:8] for each in explorers]
         self.target = torch.stack(target)
         self.wishing = self.target >= 0
         self.wished = F.one_hot(self.target.clamp(min=0), 8).bool()
         self.margin = torch.tensor([each.objective == "margin" for each in explorers])
         masked = torch.tensor([not each.see_self for each in explorers])
-        absent = torch.arange(8) >= sizes[:, 1:]
+        absent = torch.arange(8) >= n[:, None]
         forbidden = (torch.eye(8, dtype=torch.bool) & masked[:, None, None]) | absent[:, None]
         forbidden &= ~absent[:, :, None]  # a row of none would have no softmax
 
@@ -131,8 +137,8 @@ class Runs:
         optimiser = torch.optim.Adam([W_q] if mode == "shared" else [W_q, W_k], lr=0.05)
         for step in range(steps + 1):
             # x is one-hot, so the rows of W.T are the queries and keys of the tokens.
-            scores = W_q.mT @ W_k / sizes[:, :1, None] ** 0.5
-            self.scores = scores.masked_fill(forbidden, -torch.inf)
+            scores = W_q.mT @ W_k / d_k[:, None, None, None] ** 0.5
+            self.scores = scores.masked_fill(forbidden[:, None], -torch.inf)  # [B, heads, n, n]
             self.losses = self.loss()
             if step < steps:
                 optimiser.zero_grad()
@@ -140,19 +146,26 @@ class Runs:
                 optimiser.step()
 
     def leads(self) -> Tensor:
-        rivals = self.scores.masked_fill(self.wished, -torch.inf).amax(2)
-        return (self.scores * self.wished).nan_to_num(0).sum(2) - rivals
+        wished = self.wished[:, None]
+        rivals = self.scores.masked_fill(wished, -torch.inf).amax(3)
+        return (self.scores * wished).nan_to_num(0).sum(3) - rivals
 
     def loss(self) -> Tensor:
-        weights = self.scores.log_softmax(2).masked_fill(~self.wished, 0).sum(2)
+        weights = self.scores.log_softmax(3).masked_fill(~self.wished[:, None], 0).sum(3)
         leads = self.leads()
         margins = leads.sign() * (100 * leads.abs()).log1p()
-        gains = torch.where(self.margin[:, None], margins, weights)
-        return -gains.masked_fill(~self.wishing, 0).sum(1) / self.wishing.sum(1)
+        losses = -torch.where(self.margin[:, None, None], margins, weights)
+        least = losses.masked_fill(self.no_head[:, :, None], torch.inf).min(1).values
+        return least.masked_fill(~self.wishing, 0).sum(1) / self.wishing.sum(1)
 
     def granted(self) -> list[list[int]]:
-        granted = (self.leads() > 0.01) & self.wishing
+        by_each = (self.leads() > 0.01) & ~self.no_head[:, :, None]
+        granted = by_each.any(1) & self.wishing
         return [row.nonzero()[:, 0].tolist() for row in granted]
+
+
+def pad_to(heads: int, d_k: int, n: int, W: Tensor) -> Tensor:
+    return F.pad(W, (0, n - W.shape[2], 0, d_k - W.shape[1], 0, heads - W.shape[0]))
 
 
 @pytest.fixture
@@ -238,9 +251,10 @@ def test_fifty_drawings_train_as_torch_trains_them(still: Callable[..., Page]) -
                 close = found[f"loss-{mode}"] == pytest.approx(loss, abs=1e-2)
                 agree += close and found["granted"] == granted
             masked = not explorer.see_self
-            most = most_granted(explorer.target(), mode, mask_diagonal=masked)
+            heads = explorer.heads or 1
+            most = most_granted(explorer.target(), mode, mask_diagonal=masked, heads=heads)
             assert len(found["granted"]) <= most
-            if explorer.objective == "cross-entropy":
+            if explorer.objective == "cross-entropy" and heads == 1:
                 floor = loss_floor(explorer.target(), mode, mask_diagonal=masked)
                 assert found[f"loss-{mode}"] >= floor - 1e-9
         # Where two rivals tie the margin has a kink, which makes much of the last digit of a sum.
@@ -253,17 +267,18 @@ def test_the_map_shows_the_weights_and_frames_the_wishes(still: Callable[..., Pa
     page = still(explorer)
     page.get_by_role("button", name="Train").click()
     for mode in ("shared", "separate"):
-        weights = Runs([explorer], mode).scores[0, :3, :3].softmax(1)
+        weights = Runs([explorer], mode).scores[0, 0, :3, :3].softmax(1)
         figure = page.locator(f".of-{mode}")
-        numbers = figure.locator(".number").all_text_contents()
+        numbers = figure.locator("svg").first.locator(".number").all_text_contents()
         assert [float(each) for each in numbers] == pytest.approx(
             weights.flatten().tolist(), abs=0.0051
         )
-        names = figure.locator("svg").get_attribute("aria-label") or ""
+        names = figure.locator("svg").first.get_attribute("aria-label") or ""
         assert re.findall(r"(\w+) gives (\w+)", names) == list(RPS.items())
         places = "all => all.map(each => [each.x.baseVal.value, each.y.baseVal.value])"
         cells, frames = (
-            figure.locator(each).evaluate_all(places) for each in (".weight", ".frame")
+            figure.locator("svg").first.locator(each).evaluate_all(places)
+            for each in (".weight", ".frame")
         )
         assert [cells.index(frame) for frame in frames] == [2, 3, 7]
 
@@ -297,10 +312,12 @@ def test_the_theorem_speaks_as_in_python_and_lights_up_the_circles(show: Callabl
     page = show(*explorers)
     for found, explorer in zip(read_all(page), explorers, strict=True):
         target, masked = explorer.target(), not explorer.see_self
+        heads = explorer.heads or 1
         for mode in ("raw", "shared", "separate"):
-            assert found[f"bound-{mode}"] == most_granted(target, mode, mask_diagonal=masked)
+            most = most_granted(target, mode, mask_diagonal=masked, heads=heads)
+            assert found[f"bound-{mode}"] == most
         circles = circles_in_the_way(target, mask_diagonal=masked)
-        assert found["lit"] == sorted(set().union(*circles))
+        assert found["lit"] == (sorted(set().union(*circles)) if heads == 1 else [])
         assert found["arrows"] == [[i, wish] for i, wish in enumerate(target) if wish >= 0]
         names = list(explorer.wishes)
         rings = re.findall(r"\w+(?: [→⇄] \w+)+", found["says"])
@@ -311,6 +328,10 @@ def test_the_theorem_speaks_as_in_python_and_lights_up_the_circles(show: Callabl
         assert found["said"]["bound-separate"].startswith("\N{LESS-THAN OR EQUAL TO}") == too_few
         assert found["few"].endswith(f"; {len(names)} are enough.") == few
         assert bool(found["few"]) == few
+        assert ("need not give up the same" in found["says"]) == (heads == 2 and bool(circles))
+        if heads == 2:
+            assert found["floor"].endswith("on the wish, by the head that gives it more")
+            continue
         floor = loss_floor(target, "shared", mask_diagonal=masked)
         least = "" if masked and not few else "at least "
         none = "no floor but 0 is known" if few else "no floor but 0"
@@ -403,6 +424,33 @@ def cross(one: list[list[float]], other: list[list[float]]) -> bool:
         for a, b in itertools.pairwise(one)
         for c, d in itertools.pairwise(other)
     )
+
+
+@pytest.mark.browser
+def test_two_heads_with_a_shared_matrix_grant_between_them_what_one_cannot(
+    still: Callable[..., Page],
+) -> None:
+    page = still(Wishes(RPS, objective="margin", heads=1))
+    root = page.locator(".attn-explorer")
+    maps = root.locator(".of-shared > svg")
+    found = {}
+    for count, word in ((1, "one"), (2, "two")):
+        root.get_by_role("radio", name=word, exact=True).check(force=True)
+        root.get_by_role("button", name="Train").click()
+        found[count] = read(root)
+        expect(maps).to_have_count(count)
+    assert [(each["bound-shared"], each["granted-shared"]) for each in found.values()] == [
+        (2, 2), (3, 3),
+    ]  # fmt: skip
+    root.get_by_role("button", name="Reset").click()
+    assert read(root)["bound-shared"] == 2
+
+
+@pytest.mark.browser
+def test_who_was_given_no_number_of_heads_chooses_none(show: Callable) -> None:
+    root = show(Wishes(RPS)).locator(".attn-explorer")
+    expect(root.get_by_role("radiogroup", name="How many heads")).to_have_count(0)
+    expect(root.locator(".of-shared > svg")).to_have_count(1)
 
 
 # ---------------------------------------------------------------- drawing
@@ -618,7 +666,7 @@ def test_nothing_overflows_is_too_small_or_hinders_access(
         Wishes(
             dict(zip(["scissors", *NAMES[1:]], ["Ben", *NAMES[2:], "scissors"], strict=True)), d_k=3
         ),
-        Wishes(eight, see_self=True, objective="margin"),
+        Wishes(eight, see_self=True, objective="margin", heads=2),
         width=width,
     )
     press_in_each(page, "Train")

@@ -51,19 +51,21 @@ function circlesInTheWay(target, seeSelf) {
 }
 
 /** All that attncourse/wishes.py says of a drawing, and whether it is exact for this d_k. */
-function theoremOf(target, seeSelf, dK) {
+function theoremOf({ target, seeSelf, dK, heads }) {
   const n = target.length;
   const wishes = target.filter((wish) => wish >= 0).length;
   const circles = circlesInTheWay(target, seeSelf);
-  const least = circles.reduce(
+  const inTheWay = heads > 1 ? [] : circles; // two heads give up different wishes of a circle
+  const least = inTheWay.reduce(
     (sum, circle) => sum + circle.length * Math.log(seeSelf ? Math.min(circle.length, 3) : 2), 0);
   return {
     wishes,
     circles,
-    most: { raw: n === 2 && !seeSelf ? wishes : 0, shared: wishes - circles.length, separate: wishes },
+    inTheWay,
+    most: { raw: n === 2 && !seeSelf ? wishes : 0, shared: wishes - inTheWay.length, separate: wishes },
     exact: { raw: true, shared: dK >= n, separate: dK >= Math.min(n, 2) },
     floor: least / wishes,
-    reached: dK >= n && (!seeSelf || circles.length === 0),
+    reached: dK >= n && (!seeSelf || inTheWay.length === 0),
   };
 }
 
@@ -101,22 +103,19 @@ function adam(numbers) {
  * shared matrix makes the keys the same numbers.
  */
 class Head {
-  losses = []; // at the start, and after each step
-
-  constructor({ target, seeSelf, dK, objective, seed }, shared) {
+  constructor({ target, seeSelf, dK, objective }, draw, shared) {
     Object.assign(this, { target, seeSelf, dK, objective });
-    const draw = uniform(seed);
-    const matrix = () => Float64Array.from({ length: target.length * dK }, draw);
-    this.queries = matrix();
-    this.keys = shared ? this.queries : matrix();
+    const [queries, keys] = [0, 1].map(() =>
+      Float64Array.from({ length: target.length * dK }, draw));
+    this.queries = queries;
+    this.keys = shared ? queries : keys;
     this.updates = [adam(this.queries), ...(shared ? [] : [adam(this.keys)])];
     this.look();
   }
 
-  /** Scores, weights, leads and loss of the matrices as they are. */
+  /** Scores, weights, leads and losses of the matrices as they are, where a token has a wish. */
   look() {
     const { target, dK, queries, keys } = this;
-    const n = target.length;
     this.scores = target.map((_, i) => target.map((_, j) => {
       if (i === j && !this.seeSelf) return -Infinity;
       let dot = 0;
@@ -128,44 +127,38 @@ class Head {
       (j !== target[i] && score > (row[best] ?? -Infinity) ? j : best), -1));
     this.leads = target.map((wish, i) => (wish < 0 ? NaN
       : this.rivals[i] < 0 ? Infinity : this.scores[i][wish] - this.scores[i][this.rivals[i]]));
-    this.wishing = Array.from({ length: n }, (_, i) => i).filter((i) => target[i] >= 0);
     // A lead counts by its order of magnitude: to be far ahead is hardly better than to be ahead, so
     // that one wish which fails by far costs less than several that tie.
-    const lose = this.objective === "margin"
-      ? (i) => (this.rivals[i] < 0 ? 0
+    this.losses = target.map(this.objective === "margin"
+      ? (_, i) => (this.rivals[i] < 0 ? 0
         : -Math.sign(this.leads[i]) * Math.log1p(STEEP * Math.abs(this.leads[i])))
-      : (i) => -Math.log(this.weights[i][target[i]]);
-    this.losses.push(this.wishing.reduce((sum, i) => sum + lose(i), 0) / this.wishing.length);
+      : (wish, i) => -Math.log(this.weights[i][wish]));
   }
 
-  get granted() {
-    return this.leads.map((lead) => lead > LEAD);
-  }
-
-  /** The derivative of the loss by each score. */
-  slopes() {
+  /** The derivative by each score of the losses of these tokens, each times `share`. */
+  slopes(tokens, share) {
     const slopes = this.scores.map((row) => row.map(() => 0));
-    for (const i of this.wishing) {
+    for (const i of tokens) {
       const wish = this.target[i];
       if (this.objective === "margin") {
         if (this.rivals[i] < 0) continue;
-        const slope = STEEP / (1 + STEEP * Math.abs(this.leads[i])) / this.wishing.length;
+        const slope = (STEEP / (1 + STEEP * Math.abs(this.leads[i]))) * share;
         slopes[i][wish] -= slope;
         slopes[i][this.rivals[i]] += slope;
       } else {
         this.weights[i].forEach((weight, j) => {
-          slopes[i][j] = (weight - (j === wish ? 1 : 0)) / this.wishing.length;
+          slopes[i][j] = (weight - (j === wish ? 1 : 0)) * share;
         });
       }
     }
     return slopes;
   }
 
-  step() {
+  step(tokens, share) {
     const { dK, queries, keys } = this;
     const byQuery = new Float64Array(queries.length);
     const byKey = queries === keys ? byQuery : new Float64Array(keys.length);
-    this.slopes().forEach((row, i) => row.forEach((slope, j) => {
+    this.slopes(tokens, share).forEach((row, i) => row.forEach((slope, j) => {
       for (let k = 0; k < dK; k++) {
         byQuery[i * dK + k] += (slope * keys[j * dK + k]) / Math.sqrt(dK);
         byKey[j * dK + k] += (slope * queries[i * dK + k]) / Math.sqrt(dK);
@@ -173,6 +166,37 @@ class Head {
     }));
     const gradients = [byQuery, byKey];
     this.updates.forEach((update, which) => update(gradients[which]));
+    this.look();
+  }
+}
+
+/** One head, or two of which each wish is for the one that serves it better. */
+class Layer {
+  losses = []; // at the start, and after each step
+
+  constructor(settings, shared) {
+    const draw = uniform(settings.seed);
+    this.heads = Array.from({ length: settings.heads }, () => new Head(settings, draw, shared));
+    this.wishing = settings.target.flatMap((wish, i) => (wish < 0 ? [] : [i]));
+    this.look();
+  }
+
+  look() {
+    this.serving = this.wishing.map((i) => this.heads.reduce((best, head) =>
+      (head.losses[i] < best.losses[i] ? head : best)));
+    this.losses.push(this.wishing.reduce((sum, i, nth) => sum + this.serving[nth].losses[i], 0)
+      / this.wishing.length);
+  }
+
+  /** For each token, whether a head grants its wish. */
+  get granted() {
+    return this.heads[0].leads.map((_, i) => this.heads.some((head) => head.leads[i] > LEAD));
+  }
+
+  step() {
+    for (const head of this.heads) {
+      head.step(this.wishing.filter((_, nth) => this.serving[nth] === head), 1 / this.wishing.length);
+    }
     this.look();
   }
 }
@@ -322,7 +346,7 @@ function drawing({ wish, remove, picked }) {
 // ---------------------------------------------------------------- map and curve
 
 /** The weights of one head: the row looks, the column is looked at; a frame marks each wish. */
-function weightMap(mode) {
+function weightMap(mode, which) {
   const svg = s("svg", {
     class: "weight-map", width: MAP.side, height: MAP.side, role: "img",
     viewBox: `0 0 ${MAP.side} ${MAP.side}`,
@@ -356,7 +380,7 @@ function weightMap(mode) {
         width: cell - 2, height: cell - 2, rx: 2,
       })]));
       svg.replaceChildren(...[...parts, ...frames].filter(Boolean));
-      svg.setAttribute("aria-label", `Attention of ${CALLED[mode]}: ` + (weights
+      svg.setAttribute("aria-label", `Attention of ${CALLED[mode]}${which}: ` + (weights
         ? target.flatMap((to, i) => (to < 0 ? []
           : [`${names[i]} gives ${names[to]} ${weights[i][to].toFixed(2)}`])).join(", ")
         : "not trained yet"));
@@ -380,22 +404,22 @@ function curves() {
     floor, ...Object.values(lines));
   return {
     svg,
-    draw: (heads, least) => {
-      const losses = Object.values(heads ?? {}).flatMap((head) => head.losses);
+    draw: (layers, least) => {
+      const losses = Object.values(layers ?? {}).flatMap((layer) => layer.losses);
       const most = Math.max(0.5, 1.15 * (least ?? 0), ...losses);
       const fewest = Math.min(0, ...losses);
       const y = (loss) => bottom - ((bottom - top) * (loss - fewest)) / (most - fewest);
       highest.textContent = signed(most, 1);
       lowest.textContent = fewest ? signed(fewest, 1) : "0";
       for (const mode of MODES) {
-        lines[mode].setAttribute("points", (heads?.[mode].losses ?? [])
+        lines[mode].setAttribute("points", (layers?.[mode].losses ?? [])
           .map((loss, step) => `${left + ((width - left - right) * step) / STEPS},${y(loss)}`).join(" "));
       }
       floor.style.display = least === undefined ? "none" : "";
       if (least !== undefined) fill(floor, { y1: y(least), y2: y(least) }, []);
-      svg.setAttribute("aria-label", "Loss against step. " + (heads
-        ? MODES.map((mode) => `${CALLED[mode]}: from ${heads[mode].losses[0].toFixed(3)} to ` +
-          heads[mode].losses.at(-1).toFixed(3)).join("; ") + "."
+      svg.setAttribute("aria-label", "Loss against step. " + (layers
+        ? MODES.map((mode) => `${CALLED[mode]}: from ${layers[mode].losses[0].toFixed(3)} to ` +
+          layers[mode].losses.at(-1).toFixed(3)).join("; ") + "."
         : "Not trained yet."));
     },
   };
@@ -404,7 +428,7 @@ function curves() {
 // ---------------------------------------------------------------- all of it
 
 function render({ model, el }) {
-  const traits = ["wishes", "see_self", "d_k", "objective", "seed", "mode", "theorem"];
+  const traits = ["wishes", "see_self", "d_k", "objective", "seed", "mode", "theorem", "heads"];
   const change = (values) => {
     for (const [trait, value] of Object.entries(values)) model.set(trait, value);
     model.save_changes();
@@ -415,26 +439,26 @@ function render({ model, el }) {
     const dK = Math.min(model.get("d_k") ?? target.length, target.length);
     return {
       target, dK, seeSelf: model.get("see_self"), objective: model.get("objective"),
-      seed: model.get("seed"),
+      seed: model.get("seed"), heads: model.get("heads") ?? 1,
     };
   };
 
   // ---- training
-  let heads; // { shared, separate } once training has begun
+  let layers; // { shared, separate } once training has begun
   let trainedOn; // the settings that they were made for
   let frame; // of the animation, while it runs
-  const step = () => (heads ? heads.shared.losses.length - 1 : 0);
+  const step = () => (layers ? layers.shared.losses.length - 1 : 0);
   const stop = () => {
     cancelAnimationFrame(frame);
     frame = undefined;
   };
   const begin = () => {
     const now = settings();
-    heads = Object.fromEntries(MODES.map((mode) => [mode, new Head(now, mode === "shared")]));
+    layers = Object.fromEntries(MODES.map((mode) => [mode, new Layer(now, mode === "shared")]));
     trainedOn = JSON.stringify(now);
   };
   const advance = (to) => {
-    while (step() < to) for (const mode of MODES) heads[mode].step();
+    while (step() < to) for (const mode of MODES) layers[mode].step();
   };
   const finish = () => {
     stop();
@@ -444,7 +468,7 @@ function render({ model, el }) {
   const train = () => {
     if (frame !== undefined) return finish(); // it is a button to stop with, now
     if (!settings().target.some((wish) => wish >= 0)) return announce.say("Draw a wish first.");
-    if (!heads || step() === STEPS) begin();
+    if (!layers || step() === STEPS) begin();
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
       advance(STEPS);
       return finish();
@@ -486,13 +510,14 @@ function render({ model, el }) {
   });
 
   // ---- settings
-  const radiosOf = (trait, texts) => Object.entries(texts).map(([value, text]) => {
+  const radiosOf = (trait, texts, read = String) => Object.entries(texts).map(([value, text]) => {
     const radio = h("input", {
-      type: "radio", name: trait, value, onchange: () => change({ [trait]: value }),
+      type: "radio", name: trait, value, onchange: () => change({ [trait]: read(value) }),
     });
     return { value, radio, label: h("label", {}, radio, text) };
   });
   const modes = radiosOf("mode", { shared: "shared", separate: "separate" });
+  const counts = radiosOf("heads", { 1: "one", 2: "two" }, Number);
   const objectives = radiosOf("objective", { "cross-entropy": "cross-entropy", margin: "margin" });
   const check = (trait, text) => {
     const box = h("input", { type: "checkbox", onchange: () => change({ [trait]: box.checked }) });
@@ -534,12 +559,12 @@ function render({ model, el }) {
   const says = h("div", { class: "says" });
   const few = h("p", { class: "caption few" });
   const maps = Object.fromEntries(MODES.map((mode) => {
-    const map = weightMap(mode);
+    const each = [1, 2].map((head) => weightMap(mode, `, head ${head}`));
     const granted = h("data", { class: `granted-${mode}` });
     const loss = h("data", { class: `loss-${mode}` });
     const figure = h("figure", { class: `of-${mode}` }, h("div", { class: "title" }, CALLED[mode]),
-      map.svg, h("figcaption", {}, "a row looks at a column"));
-    return [mode, { ...map, granted, loss, figure }];
+      each[0].svg, h("figcaption", {}, "a row looks at a column"));
+    return [mode, { each, granted, loss, figure }];
   }));
   const plot = curves();
   const floorText = h("span", { class: "floor-text" });
@@ -557,25 +582,27 @@ function render({ model, el }) {
   const named = (circle, names) => (circle.length === 2
     ? circle.map((i) => names[i]).join(" \u21c4 ")
     : [...circle, circle[0]].map((i) => names[i]).join(" \u2192 "));
-  const sentences = ({ circles }, names, visible) => {
-    const inTheWay = circles.map((circle) => named(circle, names)).join("; ");
+  const sentences = ({ circles, inTheWay }, names, visible) => {
+    const listed = circles.map((circle) => named(circle, names)).join("; ");
     return [
       visible ? "Raw cosine: each token is most like itself."
         : names.length === 2 ? "Raw cosine: there is only one other to look at."
           : "Raw cosine: all others tie, and a tie grants nothing.",
       circles.length
-        ? `In the way of one shared matrix: ${inTheWay}. One wish of ${
-          circles.length > 1 ? "each circle" : "this circle"} has to fail.`
+        ? `In the way of one shared matrix: ${listed}. ${inTheWay.length
+          ? `One wish of ${circles.length > 1 ? "each circle" : "this circle"} has to fail.`
+          : "Each head has to give up one wish of a circle, and need not give up the same."}`
         : `No circle of ${visible ? "two" : "three"} or more is in the way of one shared matrix.`,
     ];
   };
   /** What to try where the head with one matrix has ended below what it can grant. */
   const advice = (found) => {
-    const short = heads && step() === STEPS && model.get("theorem") && found.exact.shared
-      && heads.shared.granted.filter(Boolean).length < found.most.shared;
+    const short = layers && step() === STEPS && model.get("theorem") && found.exact.shared
+      && layers.shared.granted.filter(Boolean).length < found.most.shared;
     if (!short) return "";
     const also = model.get("objective") === "margin" ? "" : "the margin, which does not hedge, or ";
-    return `One shared matrix could grant ${found.most.shared} here: try ${also}another start.`;
+    const who = model.get("heads") === 2 ? "Two heads, each with one shared matrix," : "One shared matrix";
+    return `${who} could grant ${found.most.shared} here: try ${also}another start.`;
   };
   const floorSentence = (found) => {
     if (model.get("objective") === "margin") {
@@ -583,14 +610,15 @@ function render({ model, el }) {
         "lead: the wish\u2019s score less the best other";
     }
     const { wishes, floor, reached, exact } = found;
-    if (!model.get("theorem") || wishes === 0) return "mean of \u2212log weight on the wish";
+    const heads = model.get("heads") === 2 ? ", by the head that gives it more" : "";
+    if (!model.get("theorem") || wishes === 0 || heads) return `mean of \u2212log weight on the wish${heads}`;
     if (floor === 0) return exact.shared ? "no floor but 0" : "no floor but 0 is known";
     return `dotted: one shared matrix loses ${reached ? "" : "at least "}${floor.toFixed(3)}`;
   };
   const summary = () => {
     const names = Object.keys(model.get("wishes"));
     if (picture.taken >= 0) return hint.textContent;
-    if (heads) {
+    if (layers) {
       return `Step ${step()} of ${STEPS}. ` + MODES.map((mode) =>
         `${CALLED[mode]}: granted ${maps[mode].granted.textContent}, loss ${maps[mode].loss.textContent}`)
         .join("; ") + `. ${hint.textContent}`;
@@ -604,9 +632,9 @@ function render({ model, el }) {
   let shownNames;
   const draw = () => {
     const now = settings();
-    if (heads && trainedOn !== JSON.stringify(now)) {
+    if (layers && trainedOn !== JSON.stringify(now)) {
       stop();
-      heads = undefined;
+      layers = undefined;
     }
     const wishes = model.get("wishes");
     const names = Object.keys(wishes);
@@ -614,12 +642,12 @@ function render({ model, el }) {
       shownNames = String(names);
       picture.clear();
     }
-    const found = theoremOf(now.target, now.seeSelf, now.dK);
+    const found = theoremOf(now);
     const speaks = model.get("theorem");
     const mode = model.get("mode");
-    const granted = heads?.[mode].granted;
+    const granted = layers?.[mode].granted;
 
-    const lit = new Set(speaks && mode === "shared" ? found.circles.flat() : []);
+    const lit = new Set(speaks && mode === "shared" ? found.inTheWay.flat() : []);
     picture.draw(names, now.target, lit, granted);
     hint.textContent = picture.taken >= 0
       ? `Now press the one that ${names[picture.taken]} is to look at.`
@@ -627,8 +655,8 @@ function render({ model, el }) {
         || "Press a token, then the one that it is to look at, or drag. The same again takes the wish away.";
     const drawn = JSON.stringify(wishes);
     for (const each of ready) each.radio.checked = each.wishes === drawn;
-    for (const each of [...modes, ...objectives]) {
-      each.radio.checked = [mode, model.get("objective")].includes(each.value);
+    for (const each of [...modes, ...objectives, ...counts]) {
+      each.radio.checked = [mode, model.get("objective"), String(now.heads)].includes(each.value);
     }
     seeSelf.box.checked = now.seeSelf;
     width.max = names.length;
@@ -651,20 +679,24 @@ function render({ model, el }) {
         `many, so the count is an upper bound; ${names.length} are enough.`;
 
     for (const each of MODES) {
-      const head = heads?.[each];
+      const layer = layers?.[each];
       const map = maps[each];
-      map.draw(names, now.target, now.seeSelf, head?.weights);
-      if (head) {
-        const count = head.granted.filter(Boolean).length;
+      map.each.forEach(({ svg, draw: drawMap }, which) => {
+        if (which >= now.heads) svg.remove();
+        else if (!svg.isConnected) map.each[which - 1].svg.after(svg);
+        drawMap(names, now.target, now.seeSelf, layer?.heads[which]?.weights);
+      });
+      if (layer) {
+        const count = layer.granted.filter(Boolean).length;
         show(map.granted, count, `${count} of ${found.wishes}`);
-        show(map.loss, head.losses.at(-1), signed(head.losses.at(-1), 3));
+        show(map.loss, layer.losses.at(-1), signed(layer.losses.at(-1), 3));
       } else {
         show(map.granted, "", "\u2013");
         show(map.loss, "", "\u2013");
       }
     }
     const floored = speaks && now.objective === "cross-entropy" && found.wishes > 0;
-    plot.draw(heads, floored ? found.floor : undefined);
+    plot.draw(layers, floored ? found.floor : undefined);
     floorText.textContent = floorSentence(found);
     show(stepShown, step(), `step ${step()}`);
     trainButton.textContent = frame !== undefined ? "Stop" : step() === STEPS ? "Train again"
@@ -674,6 +706,7 @@ function render({ model, el }) {
   const group = (name, text, radios) => h("div", { class: "choice", role: "radiogroup", "aria-label": name },
     h("span", { "aria-hidden": "true" }, text),
     h("div", { class: "segments" }, ...radios.map(({ label }) => label)));
+  const howMany = group("How many heads", "Heads", counts);
   const row = (name, ...values) => h("tr", {}, h("th", { scope: "row" }, name), ...values);
   const cell = (value) => h("td", {}, value);
   const tally = h("table", { class: "tally" },
@@ -703,6 +736,7 @@ function render({ model, el }) {
       h("figure", { class: "of-loss" }, h("div", { class: "title" }, "loss"), plot.svg, h("figcaption", {},
         key("shared", "shared"), key("separate", "separate"), floorText))),
     h("div", { class: "controls conditions" },
+      ...(model.get("heads") === null ? [] : [howMany]),
       seeSelf.label,
       h("label", { class: "slider" }, h("span", {}, "d", h("sub", {}, "k")), width, widthShown),
       h("div", { class: "controls buttons" }, ...tokens.nodes),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,6 +26,9 @@ class Wishes(Explorer):
     ``q_i · k_j / √d_k``. A wish counts as granted where it scores above all others by more than
     0.01.
 
+    There may be two heads, of ``d_k`` numbers a query each. Then a wish is granted where one of
+    them grants it, and its loss is the smaller of the two.
+
     Args:
         wishes: for each token, by name, the one that it wishes for; None for none. Names have at
             most 8 letters.
@@ -34,6 +38,7 @@ class Wishes(Explorer):
             ``"margin"``: the mean of −sign(lead) log(1 + 100 abs(lead)), where ``lead`` is the
             score of the wish less that of its best rival; it does not hedge.
         seed: of the start, see :meth:`start`.
+        heads: 1 or 2, which lets the reader change between them; one, and no choice, when left out.
         theorem: whether the figure says at once what can be granted; else the reader asks for it.
 
     Raises:
@@ -54,6 +59,7 @@ class Wishes(Explorer):
     objective = traitlets.Enum(OBJECTIVES, OBJECTIVES[0]).tag(sync=True)
     seed = traitlets.Int(1, min=0, max=2**32 - 1).tag(sync=True)
     mode = traitlets.Enum(["shared", "separate"], "shared").tag(sync=True)
+    heads = traitlets.Int(None, allow_none=True, min=1, max=2).tag(sync=True)
     theorem = traitlets.Bool(True).tag(sync=True)
 
     def __init__(
@@ -64,11 +70,13 @@ class Wishes(Explorer):
         d_k: int | None = None,
         objective: str = "cross-entropy",
         seed: int = 1,
+        heads: int | None = None,
         theorem: bool = True,
     ) -> None:
         for name, given, lowest, highest in (
             ("d_k", d_k, 1, len(wishes)),
             ("seed", seed, 0, 2**32 - 1),
+            ("heads", heads, 1, 2),
         ):
             if given is None:
                 continue
@@ -84,6 +92,7 @@ class Wishes(Explorer):
             d_k=d_k,
             objective=objective,
             seed=seed,
+            heads=heads,
             theorem=theorem,
         )
 
@@ -119,16 +128,17 @@ class Wishes(Explorer):
         return [-1 if wish is None else names.index(wish) for wish in self.wishes.values()]
 
     def start(self) -> tuple[np.ndarray, np.ndarray]:
-        """The matrices ``W_q`` and ``W_k``, each ``[d_k, n]``, that training begins with.
+        """``W_q`` and ``W_k``, each ``[heads, d_k, n]``, that training begins with.
 
-        So a cell can repeat what the page does. Every number is uniform between -1 and 1; the head
-        with one shared matrix begins with ``W_q``.
+        So a cell can repeat what the page does. Every number is uniform between -1 and 1; a head
+        with one shared matrix begins with its ``W_q``.
         """
-        n = len(self.wishes)
-        size = (n, min(self.d_k or n, n))
+        n, heads = len(self.wishes), self.heads or 1
         draw = _uniform(self.seed)
-        W_q, W_k = (np.array([next(draw) for _ in range(n * size[1])]) for _ in "qk")
-        return W_q.reshape(size).T, W_k.reshape(size).T
+        size = (heads, 2, n, min(self.d_k or n, n))
+        drawn = np.array([next(draw) for _ in range(math.prod(size))]).reshape(size)
+        W_q, W_k = drawn.transpose(1, 0, 3, 2)
+        return W_q, W_k
 
     def description(self) -> str:
         return (
