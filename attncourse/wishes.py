@@ -42,13 +42,17 @@ proof above, with no wish given up and 1 round each circle, times a number that 
 close to all this as one likes.
 
 *Visible*, log 3 for each token on a circle of three or more and log 2 for each of a couple is a
-lower bound. Let d_i = s(i, i) - s(i, w(i)). Round a circle the d_i add up to half the
-sum of the squared distances between q_i and q_w(i), so at least to 0. The loss of i is at least
-log(1 + exp(-a_i) + exp(d_i)), in a couple log(1 + exp(d_i)): convex, and rising in d_i. A lone
-couple and a lone circle of three get there, with all scores equal. A circle of four or more stays
-above: near the bound all a_i and d_i, and with them all distances round the circle, are near 0,
-and then those further round tie too, since s(i, i) + s(j, j) - 2 s(i, j) is the squared distance
-of q_i and q_j.
+lower bound. Let d_i = s(i, i) - s(i, w(i)). Round a circle the d_i add up to half the sum of the
+squared distances between q_i and q_w(i), so at least to 0. The loss of i is at least log(1 +
+exp(-a_i) + exp(d_i)), in a couple log(1 + exp(d_i)): convex, and rising in d_i. A circle of four or
+more stays above: near the bound all a_i and d_i, and with them all distances round the circle, are
+near 0, and then those further round tie too, since s(i, i) + s(j, j) - 2 s(i, j) is the squared
+distance of q_i and q_j. With circles of two and three alone it comes as close as one likes. Let the
+members of a circle be 3b u + ε e_i, with a unit vector u for each circle, so that they nearly tie
+at 9b². Who wishes for one of them is b u + b e_w(i) + F e_i: it scores 3b² + bε with its wish, 3b²
+with the rest of the circle, and with all others, itself too, at most 2b² + F². All others are 4^-t
+F (e_i + e_w(i)) as above, counted from a token without a wish or from those who wish for a circle.
+Let F, b / F and bε grow, and ε go to 0.
 
 **How many numbers a query needs.** All of this is exact if d_k is at least the number of tokens.
 With fewer, what fails still fails, but the scores that grant the rest may need a higher rank than
@@ -120,8 +124,8 @@ def loss_floor(
 ) -> float:
     """What the mean of -log weight on the wish cannot fall below, in nats.
 
-    Under a mask, and for separate matrices, it comes as close as one likes if d_k is at least the
-    number of tokens. Where the diagonal is visible, one shared matrix may have to stay above it.
+    It comes as close as one likes if d_k is at least the number of tokens, unless the diagonal is
+    visible and one shared matrix meets a circle of four or more: then it stays above.
 
     Args:
         target, mask_diagonal: as in :func:`circles_in_the_way`.

@@ -65,7 +65,6 @@ function theoremOf({ target, seeSelf, dK, heads }) {
     most: { raw: n === 2 && !seeSelf ? wishes : 0, shared: wishes - inTheWay.length, separate: wishes },
     exact: { raw: true, shared: dK >= n, separate: dK >= Math.min(n, 2) },
     floor: least / wishes,
-    reached: dK >= n && (!seeSelf || inTheWay.length === 0),
   };
 }
 
@@ -395,10 +394,13 @@ function curves() {
   const floor = s("line", { class: "floor", x1: left, x2: width - right });
   const highest = s("text", { class: "tick", x: left - 5, y: top + 4 });
   const lowest = s("text", { class: "tick", x: left - 5, y: bottom });
+  const zero = s("text", { class: "tick zero", x: left - 5 }, "0"); // where losses are below it too
+  const level = s("line", { class: "axes", x1: left, x2: width - right });
   const svg = s("svg", {
     class: "curves", width, height: MAP.side, role: "img", viewBox: `0 0 ${width} ${MAP.side}`,
   },
-    s("path", { class: "axes", d: `M${left} ${top}V${bottom}H${width - right}` }), highest, lowest,
+    s("path", { class: "axes", d: `M${left} ${top}V${bottom}H${width - right}` }), level, highest,
+    lowest, zero,
     s("text", { class: "from", x: left, y: bottom + 15 }, "0"),
     s("text", { class: "to", x: width - right, y: bottom + 15 }, `${STEPS} steps`),
     floor, ...Object.values(lines));
@@ -415,6 +417,9 @@ function curves() {
         lines[mode].setAttribute("points", (layers?.[mode].losses ?? [])
           .map((loss, step) => `${left + ((width - left - right) * step) / STEPS},${y(loss)}`).join(" "));
       }
+      for (const each of [zero, level]) each.style.display = fewest ? "" : "none";
+      fill(zero, { y: y(0) }, []);
+      fill(level, { y1: y(0), y2: y(0) }, []);
       floor.style.display = least === undefined ? "none" : "";
       if (least !== undefined) fill(floor, { y1: y(least), y2: y(least) }, []);
       svg.setAttribute("aria-label", "Loss against step. " + (layers
@@ -423,6 +428,50 @@ function curves() {
         : "Not trained yet."));
     },
   };
+}
+
+// ---------------------------------------------------------------- what is said
+
+const named = (circle, names) => (circle.length === 2
+  ? circle.map((i) => names[i]).join(" \u21c4 ")
+  : [...circle, circle[0]].map((i) => names[i]).join(" \u2192 "));
+
+/** What the theorem says of the drawing, in sentences. */
+function spoken({ circles }, names, { seeSelf, heads }) {
+  const length = `${seeSelf ? "two" : "three"} or more`;
+  const listed = circles.map((circle) => named(circle, names)).join("; ");
+  return [
+    seeSelf ? "Raw cosine: each token is most like itself."
+      : names.length === 2 ? "Raw cosine: there is only one other to look at."
+        : "Raw cosine: all others tie, and a tie grants nothing.",
+    !circles.length ? `No circle of ${length} is in the way of one shared matrix.`
+      : `In the way of one shared matrix: ${listed}. ` + (heads === 1
+        ? `In each circle of ${length} one wish has to fail.`
+        : `A head has to give up one wish in each circle of ${length}; two need not give up the same.`),
+  ];
+}
+
+/** What to try where the head with one matrix has ended below what it can grant. */
+function advice({ most, circles }, { objective, heads }) {
+  const who = heads > 1 ? "Two heads, each with one shared matrix," : "One shared matrix";
+  return `${who} could grant ${most.shared} here: ` + (
+    objective === "margin" && !circles.length
+      ? "no wish has to fail, so cross-entropy need not hedge. Try that."
+      : objective === "margin" ? "try another start."
+        : circles.length ? "cross-entropy hedges. Try the margin." : "try another start.");
+}
+
+/** What the curve shows, and how far it can fall. */
+function loss(found, { objective, heads, speaks }) {
+  if (objective === "margin") {
+    return "mean of \u2213\u2009log(1\u00a0+\u00a0100\u2009|lead|), below 0 for a wish that is granted; " +
+      "lead: its score less the best other";
+  }
+  const { wishes, floor, exact } = found;
+  if (heads > 1) return "mean of \u2212log weight on the wish, by the head that gives it more";
+  if (!speaks || wishes === 0) return "mean of \u2212log weight on the wish";
+  if (floor === 0) return exact.shared ? "no floor but 0" : "no floor but 0 is known";
+  return `dotted: one shared matrix cannot fall below ${floor.toFixed(3)}`;
 }
 
 // ---------------------------------------------------------------- all of it
@@ -524,8 +573,13 @@ function render({ model, el }) {
     return { box, label: h("label", { class: "check" }, box, text) };
   };
   const seeSelf = check("see_self", "a token may look at itself");
-  const speak = h("button", { type: "button", onclick: () => change({ theorem: true }) },
-    "Let the theorem speak");
+  const speak = h("button", {
+    type: "button",
+    onclick: () => {
+      change({ theorem: true });
+      says.focus(); // the button is gone
+    },
+  }, "Let the theorem speak");
   const width = h("input", {
     type: "range", min: 1, step: 1, "aria-label": "d_k, the numbers of a query",
     oninput: () => {
@@ -556,7 +610,7 @@ function render({ model, el }) {
   // ---- what is read out
   const bounds = Object.fromEntries(["raw", ...MODES].map((mode) =>
     [mode, h("data", { class: `bound-${mode}` })]));
-  const says = h("div", { class: "says" });
+  const says = h("div", { class: "says", tabindex: -1 });
   const few = h("p", { class: "caption few" });
   const maps = Object.fromEntries(MODES.map((mode) => {
     const each = [1, 2].map((head) => weightMap(mode, `, head ${head}`));
@@ -579,42 +633,6 @@ function render({ model, el }) {
     },
   }, "Another start");
 
-  const named = (circle, names) => (circle.length === 2
-    ? circle.map((i) => names[i]).join(" \u21c4 ")
-    : [...circle, circle[0]].map((i) => names[i]).join(" \u2192 "));
-  const sentences = ({ circles, inTheWay }, names, visible) => {
-    const listed = circles.map((circle) => named(circle, names)).join("; ");
-    return [
-      visible ? "Raw cosine: each token is most like itself."
-        : names.length === 2 ? "Raw cosine: there is only one other to look at."
-          : "Raw cosine: all others tie, and a tie grants nothing.",
-      circles.length
-        ? `In the way of one shared matrix: ${listed}. ${inTheWay.length
-          ? `One wish of ${circles.length > 1 ? "each circle" : "this circle"} has to fail.`
-          : "Each head has to give up one wish of a circle, and need not give up the same."}`
-        : `No circle of ${visible ? "two" : "three"} or more is in the way of one shared matrix.`,
-    ];
-  };
-  /** What to try where the head with one matrix has ended below what it can grant. */
-  const advice = (found) => {
-    const short = layers && step() === STEPS && model.get("theorem") && found.exact.shared
-      && layers.shared.granted.filter(Boolean).length < found.most.shared;
-    if (!short) return "";
-    const also = model.get("objective") === "margin" ? "" : "the margin, which does not hedge, or ";
-    const who = model.get("heads") === 2 ? "Two heads, each with one shared matrix," : "One shared matrix";
-    return `${who} could grant ${found.most.shared} here: try ${also}another start.`;
-  };
-  const floorSentence = (found) => {
-    if (model.get("objective") === "margin") {
-      return "mean of \u2213\u2009log(1\u00a0+\u00a0100\u2009|lead|), below 0 where granted; " +
-        "lead: the wish\u2019s score less the best other";
-    }
-    const { wishes, floor, reached, exact } = found;
-    const heads = model.get("heads") === 2 ? ", by the head that gives it more" : "";
-    if (!model.get("theorem") || wishes === 0 || heads) return `mean of \u2212log weight on the wish${heads}`;
-    if (floor === 0) return exact.shared ? "no floor but 0" : "no floor but 0 is known";
-    return `dotted: one shared matrix loses ${reached ? "" : "at least "}${floor.toFixed(3)}`;
-  };
   const summary = () => {
     const names = Object.keys(model.get("wishes"));
     if (picture.taken >= 0) return hint.textContent;
@@ -649,10 +667,12 @@ function render({ model, el }) {
 
     const lit = new Set(speaks && mode === "shared" ? found.inTheWay.flat() : []);
     picture.draw(names, now.target, lit, granted);
+    const short = layers && step() === STEPS && speaks && found.exact.shared
+      && layers.shared.granted.filter(Boolean).length < found.most.shared;
     hint.textContent = picture.taken >= 0
       ? `Now press the one that ${names[picture.taken]} is to look at.`
-      : advice(found)
-        || "Press a token, then the one that it is to look at, or drag. The same again takes the wish away.";
+      : short ? advice(found, now)
+        : "Press a token, then the one that it is to look at, or drag. The same again takes the wish away.";
     const drawn = JSON.stringify(wishes);
     for (const each of ready) each.radio.checked = each.wishes === drawn;
     for (const each of [...modes, ...objectives, ...counts]) {
@@ -671,8 +691,8 @@ function render({ model, el }) {
           `${found.exact[each] ? "" : "\u2264\u00a0"}${found.most[each]} of ${found.wishes}`);
       } else show(bounds[each], "", "?");
     }
-    says.replaceChildren(...(speaks ? sentences(found, names, now.seeSelf)
-      : ["How many can each of them grant at most? Say a number first."])
+    says.replaceChildren(...(speaks ? spoken(found, names, now)
+      : ["A wish is granted where it scores above all others. How many can each grant at most? Say a number first."])
       .map((text) => h("p", {}, text, " ")), ...(speaks ? [] : [speak]));
     few.textContent = !speaks || found.exact.shared ? ""
       : `${now.dK} ${now.dK === 1 ? "number" : "numbers"} may be too few for scores that grant so ` +
@@ -697,7 +717,7 @@ function render({ model, el }) {
     }
     const floored = speaks && now.objective === "cross-entropy" && found.wishes > 0;
     plot.draw(layers, floored ? found.floor : undefined);
-    floorText.textContent = floorSentence(found);
+    floorText.textContent = loss(found, { ...now, speaks });
     show(stepShown, step(), `step ${step()}`);
     trainButton.textContent = frame !== undefined ? "Stop" : step() === STEPS ? "Train again"
       : step() ? "Go on" : "Train";
@@ -740,7 +760,12 @@ function render({ model, el }) {
       seeSelf.label,
       h("label", { class: "slider" }, h("span", {}, "d", h("sub", {}, "k")), width, widthShown),
       h("div", { class: "controls buttons" }, ...tokens.nodes),
-      h("span", { class: "last" }, resetButton(model, traits, () => announce.later()))),
+      h("span", { class: "last" }, resetButton(model, traits, () => {
+        stop();
+        layers = undefined;
+        draw();
+        announce.later();
+      }))),
     few, tokens.note,
     announce.node,
   ], draw);
