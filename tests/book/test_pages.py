@@ -33,6 +33,7 @@ EXPLORERS = {
         "circuit_split": "Swapped",
     },
     "book/value.html": {"key_value": "K = V"},
+    "book/heads.html": {"two_heads": "One wide head"},
 }
 # The opening page shows what the chapters argue about, and argues nothing itself.
 ARGUING = [where for where in EXPLORERS if where != "book/one-minute.html"]

@@ -7,6 +7,7 @@ from attncourse.visuals.explorers.live_softmax import LiveSoftmax
 from attncourse.visuals.explorers.one_head import OneHead
 from attncourse.visuals.explorers.one_projection import OneProjection
 from attncourse.visuals.explorers.pixel_match import PixelMatch
+from attncourse.visuals.explorers.two_heads import TwoHeads
 from attncourse.visuals.explorers.two_projections import TwoProjections
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "OneHead",
     "OneProjection",
     "PixelMatch",
+    "TwoHeads",
     "TwoProjections",
     "module_names",
     "module_source",
