@@ -221,6 +221,16 @@ def test_two_heads_meet_every_wish_and_one_wide_head_only_the_one_on_the_diagona
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize(("length", "met"), [(0.8, False), (1.1, True)])
+def test_a_wish_is_met_where_the_output_comes_near_and_not_before(
+    length: float, met: bool, show: Callable
+) -> None:
+    page = show(make(queries=[[-3, 3], [-length, -length]]))
+    assert_shows_the_truth(page)
+    expect(page.locator(".wish")).to_have_text("met" if met else re.compile(r"missed by 0\."))
+
+
+@pytest.mark.browser
 def test_what_can_be_reached_is_drawn_a_square_for_two_heads_and_the_diagonal_for_one(
     show: Callable,
 ) -> None:
@@ -244,6 +254,12 @@ def test_what_can_be_reached_is_drawn_a_square_for_two_heads_and_the_diagonal_fo
     assert page.locator(".reach").evaluate(length) == pytest.approx(
         2**0.5 * (high - low) * unit, rel=1e-3
     )
+    ends = page.locator(".reach").evaluate(
+        "e => [0, e.getTotalLength()].map(at => e.getPointAtLength(at)).map(p => [p.x, p.y])"
+    )
+    (left, bottom), (right, top) = sorted(ends)
+    assert left < right
+    assert top < bottom  # it rises: the same in both places
 
 
 @pytest.mark.browser
