@@ -35,6 +35,7 @@ EXPLORERS = {
         "circuit_split": "Swapped",
     },
     "book/value.html": {"key_value": "K = V"},
+    "book/heads.html": {"two_heads": "One wide head"},
 }
 # The two opening pages show what the chapters argue about, and argue nothing themselves.
 OPENING = ("book/index.html", "book/one-minute.html")

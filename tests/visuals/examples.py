@@ -14,6 +14,7 @@ from attncourse.visuals.explorers import (
     OneHead,
     OneProjection,
     PixelMatch,
+    TwoHeads,
     TwoProjections,
     Wishes,
 )
@@ -66,5 +67,15 @@ EXPLORERS: dict[str, Callable[[], Explorer]] = {
             "Gina": "Cleo",
         },
         see_self=True,
+    ),
+    "two_heads": lambda: TwoHeads(
+        ["Anna", "Ben", "book", "gave"],
+        [2.0, -1.5, 0.5, -2.5],
+        [
+            [[-1.4, 1.4], [1.4, 1.4], [1.4, -1.4], [-1.4, -1.4]],
+            [[1.4, -1.4], [-1.4, -1.4], [-1.4, 1.4], [1.4, 1.4]],
+        ],
+        queries=[[0.3, -1.1], [0.4, 0.9]],
+        wishes=[(0, 1), (1, 0), (2, 2)],
     ),
 }

@@ -7,6 +7,7 @@ from attncourse.visuals.explorers.live_softmax import LiveSoftmax
 from attncourse.visuals.explorers.one_head import OneHead
 from attncourse.visuals.explorers.one_projection import OneProjection
 from attncourse.visuals.explorers.pixel_match import PixelMatch
+from attncourse.visuals.explorers.two_heads import TwoHeads
 from attncourse.visuals.explorers.two_projections import TwoProjections
 from attncourse.visuals.explorers.wishes import Wishes
 
@@ -18,6 +19,7 @@ __all__ = [
     "OneHead",
     "OneProjection",
     "PixelMatch",
+    "TwoHeads",
     "TwoProjections",
     "Wishes",
     "module_names",
