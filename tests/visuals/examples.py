@@ -15,6 +15,7 @@ from attncourse.visuals.explorers import (
     OneProjection,
     PixelMatch,
     TwoProjections,
+    TwoSequences,
 )
 
 EXPLORERS: dict[str, Callable[[], Explorer]] = {
@@ -53,5 +54,16 @@ EXPLORERS: dict[str, Callable[[], Explorer]] = {
         [("red", "square"), ("blue", "circle"), ("green", "star")],
         query=[-0.4, 0.9],
         wishes={0: ([-1.7, -0.3], [1.0, 1.3])},
+    ),
+    "two_sequences": lambda: TwoSequences(
+        [("the", [1, 0, 0, 0]), ("cat", [0, 1, 0, 0]), ("sleeps", [0, 0, 1, 0])],
+        [
+            ("heute", [0, 0, 0, 1]),
+            ("schläft", [0, 0, 1, 0]),
+            ("die", [1, 0, 0, 0]),
+            ("Katze", [0, 1, 0, 0]),
+        ],
+        W_q=[[2.4, 0, 0, 0], [1.2, 2.4, 1.2, 0], [0, 0, 2.4, 0], [0, 0, 0, 2.4]],
+        W_k=[[2.4, 0, 0, 0], [0, 2.4, 0, 0], [0, 0, 2.4, 0], [0, 0, 0, 2.4]],
     ),
 }

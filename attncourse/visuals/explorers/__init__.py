@@ -8,6 +8,7 @@ from attncourse.visuals.explorers.one_head import OneHead
 from attncourse.visuals.explorers.one_projection import OneProjection
 from attncourse.visuals.explorers.pixel_match import PixelMatch
 from attncourse.visuals.explorers.two_projections import TwoProjections
+from attncourse.visuals.explorers.two_sequences import TwoSequences
 
 __all__ = [
     "CircuitSplit",
@@ -18,6 +19,7 @@ __all__ = [
     "OneProjection",
     "PixelMatch",
     "TwoProjections",
+    "TwoSequences",
     "module_names",
     "module_source",
 ]
