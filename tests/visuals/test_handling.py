@@ -228,7 +228,7 @@ def test_its_stops_of_the_tab_key_are_what_a_hand_can_move_and_each_shows_that_i
     page = show(EXPLORERS[name]())
     controls = page.locator(".attn-explorer").evaluate(
         """root => [...root.querySelectorAll("input:not([type=radio]), :checked[type=radio], "
-            + "button, [role=slider]:not([tabindex='-1'])")].length"""
+            + "button, :is([role=slider], [role=button]):not([tabindex='-1'])")].length"""
     )
     page.locator("h1").click()
     for number in range(controls):

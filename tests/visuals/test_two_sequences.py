@@ -8,7 +8,6 @@ import pytest
 import torch
 from browsing import in_both_schemes
 from playwright.sync_api import Locator, Page, expect
-from torch import Tensor
 from visuals.driving import Finger, assert_fits_and_is_accessible
 
 from attncourse.attention import attend
@@ -159,7 +158,8 @@ def drag(page: Page, text: str, to: tuple[float, float]) -> None:
     """Drag a word to a place of the board, in pixels from its corner."""
     settled(page)
     box, board = word(page, text).bounding_box(), page.locator(".board").bounding_box()
-    assert box and board
+    assert box
+    assert board
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
     page.mouse.move(board["x"] + to[0], board["y"] + to[1], steps=6)
@@ -204,7 +204,7 @@ def test_keys_move_a_word_along_and_across_and_the_focus_goes_with_it(show: Call
 
 
 @pytest.mark.browser
-def test_a_press_sends_a_word_across_until_a_sentence_would_be_too_short(show: Callable) -> None:
+def test_a_press_sends_a_word_across_until_a_sentence_would_be_too_long(show: Callable) -> None:
     page = show(make())
     word(page, "cat").click()
     assert assert_true(page)[0] == ["the", "sleeps"]
@@ -213,6 +213,14 @@ def test_a_press_sends_a_word_across_until_a_sentence_would_be_too_short(show: C
     expect(page.get_by_role("status")).to_have_text("A sentence keeps two to five words.")
     drag(page, "the", (78 + 100, 15))
     assert assert_true(page)[0] == ["the", "sleeps"]
+
+
+@pytest.mark.browser
+def test_neither_sentence_becomes_shorter_than_two_words(show: Callable) -> None:
+    page = show(make(asking=ASKING[:2], asked=ASKED[:2]))
+    for text in ("cat", "heute"):
+        word(page, text).click()
+        assert assert_true(page) == (["the", "cat"], ["heute", "schläft"])
 
 
 @pytest.mark.browser

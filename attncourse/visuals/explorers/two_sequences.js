@@ -90,6 +90,7 @@ function render({ model, el }) {
       if (start && Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) < CLICK) return;
       start = undefined; // from here on it is a drag
       follow(word, event);
+      announce.later(); // once the hand is still
     });
     return node;
   });
@@ -137,8 +138,8 @@ function render({ model, el }) {
     const sentence = (each) => each.map((word) => words[word]).join(" ");
     const weights = rows.map((word, i) => {
       const open = columns.map((_, j) => allowed(model.get("mask"), i, j, T_q, T_k));
-      if (!open.includes(true)) return open.map(() => undefined);
       const row = softmax(columns.map((other, j) => (open[j] ? score(word, other) : -Infinity)), 1);
+      // Where nothing is open the softmax is NaN throughout, and none of it is shown.
       return [...row].map((weight, j) => (open[j] ? weight : undefined));
     });
 
