@@ -16,6 +16,7 @@ from attncourse.visuals.explorers import (
     PixelMatch,
     TwoHeads,
     TwoProjections,
+    TwoSequences,
     Wishes,
 )
 
@@ -77,5 +78,16 @@ EXPLORERS: dict[str, Callable[[], Explorer]] = {
         ],
         queries=[[0.3, -1.1], [0.4, 0.9]],
         wishes=[(0, 1), (1, 0), (2, 2)],
+    ),
+    "two_sequences": lambda: TwoSequences(
+        [("the", [1, 0, 0, 0]), ("cat", [0, 1, 0, 0]), ("sleeps", [0, 0, 1, 0])],
+        [
+            ("heute", [0, 0, 0, 1]),
+            ("schläft", [0, 0, 1, 0]),
+            ("die", [1, 0, 0, 0]),
+            ("Katze", [0, 1, 0, 0]),
+        ],
+        W_q=[[2.4, 0, 0, 0], [1.2, 2.4, 1.2, 0], [0, 0, 2.4, 0], [0, 0, 0, 2.4]],
+        W_k=[[2.4, 0, 0, 0], [0, 2.4, 0, 0], [0, 0, 2.4, 0], [0, 0, 0, 2.4]],
     ),
 }

@@ -9,6 +9,7 @@ from attncourse.visuals.explorers.one_projection import OneProjection
 from attncourse.visuals.explorers.pixel_match import PixelMatch
 from attncourse.visuals.explorers.two_heads import TwoHeads
 from attncourse.visuals.explorers.two_projections import TwoProjections
+from attncourse.visuals.explorers.two_sequences import TwoSequences
 from attncourse.visuals.explorers.wishes import Wishes
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "PixelMatch",
     "TwoHeads",
     "TwoProjections",
+    "TwoSequences",
     "Wishes",
     "module_names",
     "module_source",
