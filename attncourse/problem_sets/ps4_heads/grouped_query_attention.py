@@ -222,9 +222,9 @@ class GroupedQueryAttention:
         wrong(
             "nothing is shared out",
             lambda q, k, v, mask=None: attention(q, k, v, mask),
-            "Keys and values still have h_kv heads, and torch can pair them with h query heads "
-            "only if h_kv is 1 or h. Repeat each key head for the query heads of its group, or "
-            "give the queries an axis for the group.",
+            "Keys, or values, or both still have h_kv heads, and torch can pair them with h query "
+            "heads only if h_kv is 1 or h. Repeat each key and value head for the query heads of "
+            "its group, or give the queries an axis for the group.",
             variants=[
                 lambda q, k, v, mask=None: scaled_dot_product_attention(q, k, v, attn_mask=mask),
                 lambda q, k, v, mask=None: torch.einsum(

@@ -170,6 +170,18 @@ class MultiHeadAttention:
             ],
         ),
         wrong(
+            "the heads' place in the mask is counted from the front",
+            lambda *given, mask=None: _layer(*given, mask=mask, place=lambda m: m.unsqueeze(1)),
+            "You give the mask a place for the heads at axis 1, which is right for [B, T, T] "
+            "alone. The mask may be [T, T] too, and then has nothing in front: count from the "
+            "end, `mask.unsqueeze(-3)`.",
+            variants=[
+                lambda *given, mask=None: _layer(
+                    *given, mask=mask, place=lambda m: m.unsqueeze(1), heads=_fused
+                ),
+            ],
+        ),
+        wrong(
             "exactly one batch dimension",
             lambda x, h, W_q, W_k, W_v, W_o, mask=None: (
                 lambda B, T, D: _layer(x, h, W_q, W_k, W_v, W_o, mask=mask)

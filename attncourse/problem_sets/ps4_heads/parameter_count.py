@@ -93,6 +93,7 @@ class ParameterCount:
             lambda D, h, d_k, d_v, h_kv, bias: _count(D, h, d_k, d_v, h_kv, False),
             "With `bias=True` each of the four matrices has a bias, which is learned as well: one "
             "number for each of its rows.",
+            variants=[lambda D, h, d_k, d_v, h_kv, bias: _count(D, h, d_k, d_v, h, False)],
         ),
         wrong(
             "biases are always counted",
