@@ -1,4 +1,4 @@
-// In CSS pixels: planes are never scaled, so their text keeps its size.
+// In pixels of the style sheet: planes keep their size, so their text does.
 const HEAD = 168; // side of a head's plane
 const OUT = 256; // side of the plane of outputs
 const MARGIN = 14; // so that a point at the border is whole
@@ -23,11 +23,8 @@ function headPlane(number, names, keys, limit, moveTo) {
   const scale = (HEAD / 2 - MARGIN) / limit;
   const place = ([x, y]) => [HEAD / 2 + x * scale, HEAD / 2 - y * scale];
   const fromPage = (event) => {
-    const box = node.getBoundingClientRect();
-    return [
-      (event.clientX - box.left - HEAD / 2) / scale,
-      (HEAD / 2 - (event.clientY - box.top)) / scale,
-    ];
+    const [right, down] = pointerOn(node, event);
+    return [((right - 0.5) * HEAD) / scale, ((0.5 - down) * HEAD) / scale];
   };
   const query = movable(
     "query", queryMark(), `query of the ${ORDINALS[number]} head`, limit, fromPage, moveTo);

@@ -1,6 +1,9 @@
 const [MIN_WORDS, MAX_WORDS] = [2, 5]; // of a sentence
-const [SIDE, HEAD, ROW] = [78, 40, 36]; // the strips left and on top, and a row, in CSS pixels
+const [SIDE, HEAD, ROW] = [78, 40, 36]; // the strips left and on top, and a row, in its pixels
 const MASKS = ["none", "top left", "bottom right"]; // where a causal mask starts from
+const [FULL, SOME] = ["each row adds up to 1", "rows that see something add up to 1"]; // weights
+const EACH = "one for each row"; // of the outputs, but where a mask leaves some without any:
+const without = (blind) => `with nothing for ${listed(blind)}`;
 const CLICK = 4; // pixels that a press may wander and still be one
 
 const times = (W, x) => W.map((row) => row.reduce((sum, w, j) => sum + w * x[j], 0));
@@ -56,8 +59,10 @@ function render({ model, el }) {
   /** A finger or a mouse over the strip on the left asks, over the strip on top is asked. */
   const follow = (word, event) => {
     const box = board.getBoundingClientRect();
-    const [right, down] = [event.clientX - box.left - SIDE, event.clientY - box.top - HEAD];
-    const column = Math.floor(right / ((box.width - SIDE) / MAX_WORDS));
+    const [height, [x, y]] = [HEAD + MAX_WORDS * ROW, pointerOn(board, event)];
+    const width = (box.width / box.height) * height; // in pixels of the style sheet, as the height
+    const [right, down] = [x * width - SIDE, y * height - HEAD];
+    const column = Math.floor(right / ((width - SIDE) / MAX_WORDS));
     const row = Math.floor(down / ROW);
     const toRows = asks(word) ? !(down < 0 && right > 0) : right < 0 && down > 0;
     if (!put(word, toRows, toRows ? row : column)) put(word, !toRows, toRows ? column : row);
@@ -178,8 +183,8 @@ function render({ model, el }) {
     const notes = [
       [T_q, `${T_q}`, sentence(rows)],
       [T_k, `${T_k}`, sentence(columns)],
-      [T_q * T_k, `${T_q} \u00d7 ${T_k}`, blind.length ? "rows that see something add up to 1" : "each row adds up to 1"],
-      [T_q, `${T_q}`, blind.length ? `with nothing for ${listed(blind.map((word) => words[word]))}` : "one for each row"],
+      [T_q * T_k, `${T_q} \u00d7 ${T_k}`, blind.length ? SOME : FULL],
+      [T_q, `${T_q}`, blind.length ? without(blind.map((word) => words[word])) : EACH],
     ];
     notes.forEach(([exact, text, note], i) => {
       show(read[i].number, exact, text);
@@ -187,15 +192,19 @@ function render({ model, el }) {
     });
   };
 
-  const readout = (name, { number, note }) => h("div", {},
-    h("dt", {}, ...name), h("dd", {}, h("strong", {}, number), h("br"), note));
+  const readout = (name, { number, note }, notes) => h("div", {},
+    h("dt", {}, ...name),
+    h("dd", {}, roomFor([h("strong", {}, number), note], notes.map((text) => ["0", text]))));
+  const longest = [...words].sort((a, b) => b.length - a.length);
+  const fullest = longest.slice(0, MAX_WORDS).join(" ");
   const T = (kind) => h("span", {}, "T", h("sub", {}, kind));
   const remove = stage(model, el, traits, [
     h("div", { class: "two-sequences" }, board,
-      h("dl", { class: "readouts", style: "--columns: 2; --room: 4.4em" },
-        readout(["Queries, ", T("q")], read[0]),
-        readout(["Keys and values, ", T("k")], read[1]),
-        readout(["Weights"], read[2]), readout(["Outputs"], read[3]))),
+      h("dl", { class: "readouts", style: "--columns: 2" },
+        readout(["Queries, ", T("q")], read[0], [fullest]),
+        readout(["Keys and values, ", T("k")], read[1], [fullest]),
+        readout(["Weights"], read[2], [FULL, SOME]),
+        readout(["Outputs"], read[3], [EACH, without(longest.slice(0, MAX_WORDS - MIN_WORDS))]))),
     h("p", { class: "caption", id: hint },
       "Drag a word along its sentence or into the other one; or press it to send it across. ",
       "Arrow keys move it along. A sentence keeps two to five words."),
