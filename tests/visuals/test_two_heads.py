@@ -290,3 +290,14 @@ def test_nothing_overflows_is_too_small_or_hinders_access(
         "all => all.map(e => e.getBoundingClientRect()).map(b => [b.width, b.height])"
     ):
         assert min(box) >= 24
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [336, 370, 390, 560, 580, 800])
+def test_no_plane_is_cut_off(width: int, show: Callable) -> None:
+    page = show(make(), width=width)
+    ends = page.locator(".attn-explorer, .plane svg").evaluate_all(
+        "all => all.map(e => e.getBoundingClientRect().right)"
+    )
+    assert len(ends) == 4
+    assert max(ends) == ends[0]

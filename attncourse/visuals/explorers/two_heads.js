@@ -62,18 +62,17 @@ function outputPlane(names, payloads, limit) {
   const steps = [0, 1].map(() => s("line", { class: "fetched" }));
   const target = s("circle", { class: "target-mark", r: 12 });
   const output = s("path", { class: "output", d: "M0-8 8 0 0 8-8 0Z" });
-  const ticks = names.flatMap((name, j) => {
+  const labels = names.flatMap((name, j) => {
     const [x] = place([payloads[j], 0]);
     const [, y] = place([0, payloads[j]]);
     return [
-      s("path", { class: "axes", d: `M${x} ${OUT}v-6M0 ${y}h6` }),
       s("text", { x, y: OUT - 9, "text-anchor": "middle" }, name),
-      s("text", { x: 9, y: y + 4 }, name),
+      s("text", { x: 3, y: y + 4 }, name),
     ];
   });
   const node = s("svg", { viewBox: `0 0 ${OUT} ${OUT}`, width: OUT, height: OUT, role: "img" },
     s("path", { class: "axes", d: `M0 ${OUT / 2}H${OUT}M${OUT / 2} 0V${OUT}` }),
-    reach, ...ticks, target, ...steps, output);
+    reach, ...labels, target, ...steps, output);
   const draw = (at, wanted, merged, words) => {
     const [x, y] = place(at);
     const [centre] = place([0, 0]);
