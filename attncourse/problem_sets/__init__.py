@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from attncourse.checking.item import Item
-from attncourse.problem_sets import ps1_similarity, ps2_shared, ps3_query_key_value
+from attncourse.problem_sets import ps1_similarity, ps2_shared, ps3_query_key_value, ps4_heads
 
 
 def catalogue(*sets: Iterable[Any]) -> dict[str, Item]:
@@ -30,5 +30,7 @@ def catalogue(*sets: Iterable[Any]) -> dict[str, Item]:
     return found
 
 
-ITEMS = catalogue(ps1_similarity.ITEMS, ps2_shared.ITEMS, ps3_query_key_value.ITEMS)
+ITEMS = catalogue(
+    ps1_similarity.ITEMS, ps2_shared.ITEMS, ps3_query_key_value.ITEMS, ps4_heads.ITEMS
+)
 """Every graded item of the course by its id, in the order of the problem sets."""

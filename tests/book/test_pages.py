@@ -35,6 +35,8 @@ EXPLORERS = {
         "circuit_split": "Swapped",
     },
     "book/value.html": {"key_value": "K = V"},
+    "book/heads.html": {"two_heads": "One wide head"},
+    "book/cross-attention.html": {"two_sequences": "Swap the two"},
 }
 # The two opening pages show what the chapters argue about, and argue nothing themselves.
 OPENING = ("book/index.html", "book/one-minute.html")
@@ -150,7 +152,9 @@ HANDLE = '.photo, .drag, input[type="range"]'
 
 
 def press(page, explorer, button):
-    explorer.locator('input[type="range"], [role="slider"]').first.press("ArrowLeft")
+    sliders = explorer.locator('input[type="range"], [role="slider"]')
+    # The first of a row of words could go no further to the left.
+    (sliders.first if sliders.count() else explorer.locator(".drag").last).press("ArrowLeft")
 
 
 def click(page, explorer, button):

@@ -14,7 +14,9 @@ from attncourse.visuals.explorers import (
     OneHead,
     OneProjection,
     PixelMatch,
+    TwoHeads,
     TwoProjections,
+    TwoSequences,
     Wishes,
 )
 
@@ -66,5 +68,26 @@ EXPLORERS: dict[str, Callable[[], Explorer]] = {
             "Cleo": "Ann",
         },
         see_self=True,
+    ),
+    "two_heads": lambda: TwoHeads(
+        ["Anna", "Ben", "book", "gave"],
+        [2.0, -1.5, 0.5, -2.5],
+        [
+            [[-1.4, 1.4], [1.4, 1.4], [1.4, -1.4], [-1.4, -1.4]],
+            [[1.4, -1.4], [-1.4, -1.4], [-1.4, 1.4], [1.4, 1.4]],
+        ],
+        queries=[[0.3, -1.1], [0.4, 0.9]],
+        wishes=[(0, 1), (1, 0), (2, 2)],
+    ),
+    "two_sequences": lambda: TwoSequences(
+        [("the", [1, 0, 0, 0]), ("cat", [0, 1, 0, 0]), ("sleeps", [0, 0, 1, 0])],
+        [
+            ("heute", [0, 0, 0, 1]),
+            ("schläft", [0, 0, 1, 0]),
+            ("die", [1, 0, 0, 0]),
+            ("Katze", [0, 1, 0, 0]),
+        ],
+        W_q=[[2.4, 0, 0, 0], [1.2, 2.4, 1.2, 0], [0, 0, 2.4, 0], [0, 0, 0, 2.4]],
+        W_k=[[2.4, 0, 0, 0], [0, 2.4, 0, 0], [0, 0, 2.4, 0], [0, 0, 0, 2.4]],
     ),
 }

@@ -55,7 +55,7 @@ def size_of(page: Page) -> float:
 
 @pytest.mark.browser
 @each_slide
-@pytest.mark.parametrize("name", ["key_value", "one_projection"])
+@pytest.mark.parametrize("name", ["key_value", "one_projection", "two_heads"])
 def test_a_point_that_is_dragged_stays_under_the_pointer(
     name: str, slide: str, on_slide: Callable[[str, str], Page]
 ) -> None:
@@ -64,6 +64,26 @@ def test_a_point_that_is_dragged_stays_under_the_pointer(
         pointer = drag(page, handle, -17, 21)
         # One projection puts what is dragged on a grid.
         assert math.dist(now_at(handle), pointer) < 5, handle.get_attribute("aria-label")
+
+
+@pytest.mark.browser
+@each_slide
+def test_a_word_that_is_dragged_lies_under_the_pointer_in_either_sentence(
+    slide: str, on_slide: Callable[[str, str], Page]
+) -> None:
+    page = on_slide("two_sequences", slide)
+    word = page.locator(".moves", has_text="sleeps")
+    # The words that it is put in front of: the second that is asked, then the first that asks.
+    for other in ("schläft", "the"):
+        there = page.locator(".moves", has_text=other)
+        x, y = middle(word)
+        goal = now_at(there)
+        at = drag(page, word, goal[0] - x, goal[1] - y)
+        page.wait_for_timeout(300)  # words glide
+        box = word.bounding_box()
+        assert box
+        assert abs(now_at(word)[0] - at[0]) < box["width"] / 2
+        assert abs(now_at(word)[1] - at[1]) < box["height"] / 2
 
 
 @pytest.mark.browser

@@ -12,7 +12,7 @@ from torch.nn.functional import normalize, scaled_dot_product_attention
 from attncourse.attention import attend
 from attncourse.checking.item import Case, case, item, wrong
 from attncourse.checking.random_inputs import Draw
-from attncourse.problem_sets.ps3_query_key_value.common import (
+from attncourse.problem_sets.steps import (
     attention,
     forbid,
     scores_of,

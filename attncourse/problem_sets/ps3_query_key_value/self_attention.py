@@ -11,7 +11,7 @@ from torch.nn.functional import linear
 from attncourse.attention import attend
 from attncourse.checking.item import Case, case, item, wrong
 from attncourse.checking.random_inputs import Draw
-from attncourse.problem_sets.ps3_query_key_value.common import attention, scores_of
+from attncourse.problem_sets.steps import attention, scores_of
 
 
 @item("ps3.self_attention", points=4, minutes=25, difficulty="hard")

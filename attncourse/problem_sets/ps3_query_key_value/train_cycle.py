@@ -16,7 +16,7 @@ from attncourse.checking.comparing import structure_problem
 from attncourse.checking.item import Case, Finding, case, item, wrong
 from attncourse.checking.random_inputs import Draw
 from attncourse.checking.values import Foreign
-from attncourse.problem_sets.ps3_query_key_value.common import scores_of
+from attncourse.problem_sets.steps import scores_of
 
 
 class _Sequences(NamedTuple):

@@ -7,7 +7,9 @@ from attncourse.visuals.explorers.live_softmax import LiveSoftmax
 from attncourse.visuals.explorers.one_head import OneHead
 from attncourse.visuals.explorers.one_projection import OneProjection
 from attncourse.visuals.explorers.pixel_match import PixelMatch
+from attncourse.visuals.explorers.two_heads import TwoHeads
 from attncourse.visuals.explorers.two_projections import TwoProjections
+from attncourse.visuals.explorers.two_sequences import TwoSequences
 from attncourse.visuals.explorers.wishes import Wishes
 
 __all__ = [
@@ -18,7 +20,9 @@ __all__ = [
     "OneHead",
     "OneProjection",
     "PixelMatch",
+    "TwoHeads",
     "TwoProjections",
+    "TwoSequences",
     "Wishes",
     "module_names",
     "module_source",

@@ -11,7 +11,6 @@ function attend(query, keys, values, temperature) {
 }
 
 const distance = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]);
-const coordinates = (point) => `(${point.map((x) => signed(x, 2)).join(", ")})`;
 
 const SHAPES = {
   key: () => s("circle", { class: "key-mark", r: 8 }),
@@ -21,33 +20,6 @@ const SHAPES = {
   ask: () => s("circle", { class: "ask-mark", r: 12 }),
   target: () => s("circle", { class: "target-mark", r: 12 }),
 };
-
-/** A point of the plane that is dragged, or moved with the arrow keys. */
-function movable(kind, name, limit, fromPage, moveTo) {
-  const clamp = (x) => Math.max(-limit, Math.min(limit, Math.round(100 * x) / 100));
-  let at = [0, 0];
-  const node = s("g", {
-    class: `drag ${kind}`, tabindex: 0, role: "slider", "aria-label": name,
-    "aria-valuemin": -limit, "aria-valuemax": limit,
-    onkeydown: (event) => {
-      const step = event.shiftKey ? 0.5 : 0.1;
-      const by = {
-        ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step],
-      }[event.key];
-      if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
-      event.preventDefault();
-      moveTo(at.map((x, axis) => clamp(x + by[axis])));
-    },
-  }, s("circle", { class: "hit", r: 15 }), SHAPES[kind]());
-  draggable(node, (event) => moveTo(fromPage(event).map(clamp)));
-  const draw = (point, [x, y]) => {
-    at = point;
-    node.setAttribute("transform", `translate(${x} ${y})`);
-    node.setAttribute("aria-valuenow", point[0]);
-    node.setAttribute("aria-valuetext", `at ${coordinates(point)}`);
-  };
-  return { node, draw };
-}
 
 const legend = (kind, text) => h("span", { class: "legend" },
   s("svg", { viewBox: "-13 -13 26 26", "aria-hidden": "true" }, SHAPES[kind]()), text);
@@ -71,13 +43,14 @@ function render({ model, el }) {
     model.save_changes();
     announce.later();
   };
-  const point = (trait, i, kind, word) => movable(kind, `${kind} of ${word}`, limit, fromPage,
+  const point = (trait, i, kind, word) => movable(kind, SHAPES[kind](), `${kind} of ${word}`, limit, fromPage,
     (at) => set(trait, model.get(trait).map((old, j) => (j === i ? at : old))));
 
   // ---- the plane
   const keys = names.map(([word], i) => point("keys_at", i, "key", word));
   const values = names.map((pair, i) => point("values_at", i, "value", pair.join(" ")));
-  const query = movable("query", "query", limit, fromPage, (at) => set("query", at));
+  const query = movable("query", SHAPES.query(), "query", limit, fromPage,
+    (at) => set("query", at));
   const links = names.map(() => s("line", { class: "link" }));
   const spokes = names.map(() => s("line", { class: "spoke" }));
   const arrow = s("line", { class: "query-line", x1: SIDE / 2, y1: SIDE / 2 });

@@ -42,6 +42,9 @@ const percent = (w) => (w > 0 && w < 1e-6 ? "< 0.0001\u00a0%" : `${digits(100 * 
 const signed = (x, decimals) =>
   (Number(x.toFixed(decimals)) + 0).toFixed(decimals).replace("-", "\u2212"); // + 0: no minus zero
 
+/** A point of a plane in words. */
+const coordinates = (point) => `(${point.map((x) => signed(x, 2)).join(", ")})`;
+
 /** "a", "a and b", "a, b and c". */
 const listed = (words) =>
   [words.slice(0, -1).join(", "), ...words.slice(-1)].filter(Boolean).join(" and ");
@@ -195,6 +198,36 @@ function draggable(node, moveTo) {
   node.addEventListener("pointermove", (event) => {
     if (node.hasPointerCapture(event.pointerId)) moveTo(event);
   });
+}
+
+/**
+ * A point of a plane that is dragged, or moved with the arrow keys, within `limit` of the middle.
+ * `fromPage` says where in the plane an event is; `shape` is drawn around (0, 0).
+ */
+function movable(kind, shape, name, limit, fromPage, moveTo) {
+  const clamp = (x) => Math.max(-limit, Math.min(limit, Math.round(100 * x) / 100));
+  let at = [0, 0];
+  const node = s("g", {
+    class: `drag ${kind}`, tabindex: 0, role: "slider", "aria-label": name,
+    "aria-valuemin": -limit, "aria-valuemax": limit,
+    onkeydown: (event) => {
+      const step = event.shiftKey ? 0.5 : 0.1;
+      const by = {
+        ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step],
+      }[event.key];
+      if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      moveTo(at.map((x, axis) => clamp(x + by[axis])));
+    },
+  }, s("circle", { class: "hit", r: 15 }), shape);
+  draggable(node, (event) => moveTo(fromPage(event).map(clamp)));
+  const draw = (point, [x, y]) => {
+    at = point;
+    node.setAttribute("transform", `translate(${x} ${y})`);
+    node.setAttribute("aria-valuenow", point[0]);
+    node.setAttribute("aria-valuetext", `at ${coordinates(point)}`);
+  };
+  return { node, draw };
 }
 
 /**

@@ -3,9 +3,9 @@
 A file for each problem set, named like the one that declares its items.
 """
 
-from problem_sets.answers import ps1_similarity, ps2_shared, ps3_query_key_value
+from problem_sets.answers import ps1_similarity, ps2_shared, ps3_query_key_value, ps4_heads
 
-_SETS = [ps1_similarity, ps2_shared, ps3_query_key_value]
+_SETS = [ps1_similarity, ps2_shared, ps3_query_key_value, ps4_heads]
 
 RIGHT = {item_id: answers for each in _SETS for item_id, answers in each.RIGHT.items()}
 WRONG = {item_id: programs for each in _SETS for item_id, programs in each.WRONG.items()}
