@@ -35,7 +35,7 @@ EXPLORERS = {
         "circuit_split": "Swapped",
     },
     "book/value.html": {"key_value": "K = V"},
-    "book/heads.html": {"two_heads": "One wide head"},
+    "book/heads.html": {"two_heads": "One wide head", "wishes": "A chain"},
     "book/cross-attention.html": {"two_sequences": "Swap the two"},
 }
 # The two opening pages show what the chapters argue about, and argue nothing themselves.
