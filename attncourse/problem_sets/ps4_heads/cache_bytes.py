@@ -59,18 +59,22 @@ class CacheBytes:
             ],
         ),
         wrong(
+            "two bytes a number, and its bits too",
+            lambda *model, **more: 2 * _cache(*model, **more),
+            "You return twice what is kept. The 2 of key and value belongs there once, and so does "
+            "the size of a number: b / 8 bytes, and not two bytes as well.",
+        ),
+        wrong(
             "always two bytes a number",
             lambda *model, bits=16, **more: _cache(*model, **more),
             "Your result does not depend on `bits`. A number of b bits takes b / 8 bytes.",
-            variants=[
-                lambda *model, bits=16, **more: 2 * _cache(*model, **more),
-            ],
         ),
         wrong(
             "keys alone, or values alone",
             lambda *model, **more: _cache(*model, **more) / 2,
-            "You count keys or values, not both. Both are kept: without the value, what the key "
-            "has found could not be handed over.",
+            "You return half of what is kept. Do you count keys or values alone? Both are kept: "
+            "without the value, what the key has found could not be handed over. (Or do you divide "
+            "the bits by 16? A byte has eight.)",
         ),
         wrong(
             "queries are kept too",

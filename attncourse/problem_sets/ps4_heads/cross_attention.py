@@ -211,8 +211,8 @@ class CrossAttention:
             lambda x, context, *given, is_token=None: _layer(
                 *(x, context if is_token is None else context * is_token.unsqueeze(-1), *given)
             ),
-            "You set the tokens of the padding to 0. Their scores are then 0 as well, and exp(0) = "
-            "1 is an ordinary share, which the others lack. Put −∞ in the scores.",
+            "You set the tokens of the padding, or their scores, to 0. A score of 0 is no mask: "
+            "exp(0) = 1 is an ordinary share, which the others lack. Put −∞ in the scores.",
             variants=[
                 lambda *given, is_token=None: _layer(
                     *given,

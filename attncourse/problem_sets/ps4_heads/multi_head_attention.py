@@ -483,6 +483,11 @@ class MultiHeadAttention:
                     mask=mask,
                     heads=lambda q, k, v, m: forbid(scores_of(q, k), m).softmax(1) @ v,
                 ),
+                lambda *given, mask=None: _layer(
+                    *given,
+                    mask=mask,
+                    heads=lambda q, k, v, m: forbid(scores_of(q, k), m, -1e9).softmax(-3) @ v,
+                ),
             ],
         ),
         wrong(
