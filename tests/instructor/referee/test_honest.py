@@ -12,6 +12,7 @@ from attncourse.checking.engine import check_caller, check_function
 from attncourse.checking.item import Item
 from attncourse.grading import check, items
 from attncourse.instructor.referee.remote_caller import RemoteCaller
+from attncourse.problem_sets import steps
 
 SECONDS = 60
 
@@ -46,7 +47,7 @@ def as_a_students_own(item):
     """An item's file, with what it uses of the course's own, which a student may not, written in."""
     module = inspect.getmodule(item.cases)
     common = importlib.import_module(module.__name__.rpartition(".")[0] + ".common")
-    parts = [inspect.getsource(each) for each in (cycles, common, module)]
+    parts = [inspect.getsource(each) for each in (cycles, steps, common, module)]
     lines = "".join(parts).replace("from __future__ import annotations\n", "")
     own = r"from attncourse\.(problem_sets\S*|cycles) import (\([^)]*\)|.*)\n"
     return "from __future__ import annotations\n" + re.sub(own, "", lines)
