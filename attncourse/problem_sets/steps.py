@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 
@@ -13,6 +14,13 @@ def scores_of(query: Tensor, key: Tensor) -> Tensor:
 
 def forbid(scores: Tensor, mask: Tensor | None, filling: float = -math.inf) -> Tensor:
     return scores if mask is None else scores.masked_fill(~mask, filling)
+
+
+def additive(mask: Tensor | None, like: Tensor) -> Tensor | float:
+    """What to add to scores in place of a mask: 0, and −∞ where it forbids."""
+    if mask is None:
+        return 0.0
+    return torch.zeros(mask.shape, dtype=like.dtype).masked_fill(~mask, -math.inf)
 
 
 def weights_of(scores: Tensor, mask: Tensor | None) -> Tensor:

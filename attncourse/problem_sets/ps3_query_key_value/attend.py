@@ -13,6 +13,7 @@ from attncourse.attention import attend
 from attncourse.checking.item import Case, case, item, wrong
 from attncourse.checking.random_inputs import Draw
 from attncourse.problem_sets.steps import (
+    additive,
     attention,
     forbid,
     scores_of,
@@ -104,13 +105,13 @@ class Attend:
             "A query that may attend to nothing became NaN: a row of −∞ has no softmax. Its "
             "output is zeros, so set forbidden weights to 0 once more after the softmax.",
             variants=[
-                lambda q, k, v, mask=None: (scores_of(q, k) + _additive(mask, q)).softmax(-1) @ v,
+                lambda q, k, v, mask=None: (scores_of(q, k) + additive(mask, q)).softmax(-1) @ v,
             ],
         ),
         wrong(
             "NaN in the gradient of an empty row",
             lambda q, k, v, mask=None: (
-                (scores_of(q, k) + _additive(mask, q)).softmax(-1).nan_to_num(0) @ v
+                (scores_of(q, k) + additive(mask, q)).softmax(-1).nan_to_num(0) @ v
             ),
             "The output is right, the gradient is not. Where a query may attend to nothing, you "
             "take the softmax of a row of −∞ and replace the NaN afterwards; on the way back it is "
@@ -120,15 +121,13 @@ class Attend:
                     forbid(scores_of(q, k), mask).softmax(-1) @ v
                 ).nan_to_num(0),
                 lambda q, k, v, mask=None: (
-                    (scores_of(q, k) + _additive(mask, q)).softmax(-1) @ v
+                    (scores_of(q, k) + additive(mask, q)).softmax(-1) @ v
                 ).nan_to_num(0),
                 lambda q, k, v, mask=None: (
                     (
                         scores_of(q, k).softmax(-1)
                         if mask is None
-                        else (scores_of(q, k) + _additive(mask, q))
-                        .softmax(-1)
-                        .masked_fill(~mask, 0)
+                        else (scores_of(q, k) + additive(mask, q)).softmax(-1).masked_fill(~mask, 0)
                     )
                     @ v
                 ),
@@ -419,12 +418,6 @@ class Attend:
             "[..., T_q, T_k] times [..., T_k, d_v].",
         ),
     )
-
-
-def _additive(mask: Tensor | None, like: Tensor) -> Tensor | float:
-    if mask is None:
-        return 0.0
-    return torch.zeros(mask.shape, dtype=like.dtype).masked_fill(~mask, -math.inf)
 
 
 def _kept(mask: Tensor | None) -> Tensor | float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 from attncourse.attention import attend
 from attncourse.checking.item import Case, case, item, wrong
 from attncourse.checking.random_inputs import Draw
-from attncourse.problem_sets.steps import attention, forbid, scores_of, weights_of
+from attncourse.problem_sets.steps import additive, attention, forbid, scores_of, weights_of
 
 
 @item("ps4.cross_attention", points=4, minutes=20, difficulty="medium")
@@ -112,7 +111,7 @@ class CrossAttention:
                 *given,
                 is_token=is_token,
                 head=lambda q, k, v, m: (
-                    (scores_of(q, k) + _additive(m)).softmax(-1).nan_to_num(0) @ v
+                    (scores_of(q, k) + additive(m, q)).softmax(-1).nan_to_num(0) @ v
                 ),
             ),
             "The output is right, the gradient is not: where all is padding, the softmax of a row "
@@ -156,7 +155,7 @@ class CrossAttention:
                     *given,
                     is_token=is_token,
                     place=lambda m: m,
-                    head=lambda q, k, v, m: (scores_of(q, k) + _additive(m)).softmax(-1) @ v,
+                    head=lambda q, k, v, m: (scores_of(q, k) + additive(m, q)).softmax(-1) @ v,
                 ),
             ],
         ),
@@ -430,10 +429,6 @@ def _layer(
     if scale is not None:
         q = q * (scale * q.shape[-1] ** 0.5)
     return head(q, k, v, is_token if is_token is None else place(is_token))
-
-
-def _additive(mask: Tensor | None) -> Tensor | float:
-    return 0.0 if mask is None else torch.zeros(mask.shape).masked_fill(~mask, -math.inf)
 
 
 def _attention_of_three(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:

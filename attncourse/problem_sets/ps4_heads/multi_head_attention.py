@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 
 import torch
@@ -13,7 +12,7 @@ from attncourse.attention import attend
 from attncourse.checking.item import Case, case, item, wrong
 from attncourse.checking.random_inputs import Draw
 from attncourse.problem_sets.ps4_heads.common import merge, split
-from attncourse.problem_sets.steps import attention, forbid, scores_of
+from attncourse.problem_sets.steps import additive, attention, forbid, scores_of
 
 
 @item("ps4.multi_head_attention", points=5, minutes=30, difficulty="hard")
@@ -118,7 +117,7 @@ class MultiHeadAttention:
                 *given,
                 mask=mask,
                 heads=lambda q, k, v, m: (
-                    (scores_of(q, k) + _additive(m)).softmax(-1).nan_to_num(0) @ v
+                    (scores_of(q, k) + additive(m, q)).softmax(-1).nan_to_num(0) @ v
                 ),
             ),
             "The output is right, the gradient is not: where a token may attend to nothing, the "
@@ -165,7 +164,7 @@ class MultiHeadAttention:
                     *given,
                     mask=mask,
                     place=lambda m: m,
-                    heads=lambda q, k, v, m: (scores_of(q, k) + _additive(m)).softmax(-1) @ v,
+                    heads=lambda q, k, v, m: (scores_of(q, k) + additive(m, q)).softmax(-1) @ v,
                 ),
             ],
         ),
@@ -554,10 +553,6 @@ def _layer(
 
 def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     return scaled_dot_product_attention(q, k, v, attn_mask=mask)
-
-
-def _additive(mask: Tensor | None) -> Tensor | float:
-    return 0.0 if mask is None else torch.zeros(mask.shape).masked_fill(~mask, -math.inf)
 
 
 def _split_in_order(x: Tensor, num_heads: int) -> Tensor:
