@@ -12,7 +12,11 @@ block                   query, key    value        output     starts at
 `ChannelAttention`      none          none         none       ``x``, for β is zero
 ======================  ============  ===========  =========  ===========================
 
-None of the papers divides its scores by √d_k, and neither do these blocks.
+None of the papers divides its scores by √d_k, and neither do these blocks. Three of them are not in
+their published code what they are in their paper, and take ``form="code"`` for what the code
+computes: pooled keys and values, a scale, a width, a sign. Weights that were trained with that code
+need it, and ``bias=True``.
+
 :class:`FeatureMapAttention` is :class:`attncourse.attention.SelfAttention` on pixels: it does
 divide, and adds no ``x``.
 """
@@ -23,6 +27,7 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import max_pool2d
 
 from attncourse.arguments import (
     check_features,
@@ -35,6 +40,8 @@ from attncourse.arguments import (
 from attncourse.attention import Projections, SelfAttention, attend, cosine_affinity, dot_affinity
 
 NonLocalAffinity = Literal["embedded_gaussian", "gaussian", "dot_product"]
+
+Form = Literal["paper", "code"]  #: a block as its paper writes it, or as the published code has it
 
 # ---------------------------------------------------------------- pixels and tokens
 
@@ -181,18 +188,21 @@ class NonLocalBlock(nn.Module):
         inner_channels: what θ, φ and g project to; C/2 when left out.
         affinity: one of the three names above.
         bias: add a bias to the four convolutions, as the published code does.
+        form: ``"code"`` for the published code: φ and g read ``x`` after a 2×2 maximum, so that
+            there are a quarter as many keys, which is the N of the dot product too; and scores that
+            go into a softmax are divided by the root of ``inner_channels``. It has no ``gaussian``.
 
     Raises:
         TypeError: a size is not a whole number.
-        ValueError: a size is not positive, C is odd and ``inner_channels`` left out, or an
-            unknown affinity.
+        ValueError: a size is not positive, C is odd and ``inner_channels`` left out, an unknown
+            affinity or form, or ``gaussian`` with ``form="code"``.
 
     Source: Wang et al. 2018, "Non-local Neural Networks" (arXiv 1711.07971): affinities, section
     3.2; the block, equation 6; C/2, section 3.3. The block starts as the identity because W_z is
     zero, which section 3.3 proposes; in the paper's training a batch normalisation behind W_z
-    does it, its scale starting at zero, and what φ and g read is pooled to half the height and
-    width. The published code also divides the scores of the softmax by the root of
-    ``inner_channels``.
+    does it, its scale starting at zero. Fold a trained one into W_z and its bias. The published
+    code pools the *input* of φ and g, copies of it often what comes out of them; on one frame both
+    pool 2×2.
     """
 
     def __init__(
@@ -202,16 +212,24 @@ class NonLocalBlock(nn.Module):
         inner_channels: int | None = None,
         affinity: NonLocalAffinity = "embedded_gaussian",
         bias: bool = False,
+        form: Form = "paper",
     ) -> None:
         if affinity not in get_args(NonLocalAffinity):
             names = ", ".join(repr(name) for name in get_args(NonLocalAffinity))
             raise ValueError(f"affinity must be one of {names}; got {affinity!r}")
+        _check_form(form)
+        if form == "code" and affinity == "gaussian":
+            raise ValueError(
+                "the published code has no affinity 'gaussian': its θ and φ are always there; "
+                "take form='paper'"
+            )
         check_size("channels", channels)
         if inner_channels is None:
             inner_channels = _part(channels, 2, "give inner_channels")
         check_size("inner_channels", inner_channels)
         super().__init__()
-        self.channels, self.affinity = channels, affinity
+        self.channels, self.affinity, self.form = channels, affinity, form
+        self.scale = inner_channels**-0.5 if form == "code" else 1.0
         if affinity != "gaussian":
             self.theta = nn.Conv2d(channels, inner_channels, 1, bias=bias)
             self.phi = nn.Conv2d(channels, inner_channels, 1, bias=bias)
@@ -223,21 +241,28 @@ class NonLocalBlock(nn.Module):
     def forward(self, x: Tensor, *, return_weights: bool = False) -> Tensor | tuple[Tensor, Tensor]:
         """``[B, C, H, W]`` -> the same shape, and the weights ``[B, H·W, H·W]`` if asked for.
 
+        In the code's form the weights are ``[B, H·W, ⌊H/2⌋·⌊W/2⌋]``.
+
         Raises:
-            TypeError, ValueError: ``x`` is not a feature map of C channels, has no pixels, or is
-                not finite.
+            TypeError, ValueError: ``x`` is not a feature map of C channels, has no pixels (in the
+                code, fewer than two rows or columns), or is not finite.
         """
         _check_map(x, self.channels, own_weight(self.g))
+        source = _pooled(x) if self.form == "code" else x
         if self.affinity == "gaussian":
             y, weights = _softmax_attention(x, x, self.g(x), return_weights)
         elif self.affinity == "embedded_gaussian":
-            y, weights = _softmax_attention(self.theta(x), self.phi(x), self.g(x), return_weights)
+            y, weights = _softmax_attention(
+                self.theta(x), self.phi(source), self.g(source), return_weights, self.scale
+            )
         else:
-            y, weights = _mean_attention(self.theta(x), self.phi(x), self.g(x), return_weights)
+            y, weights = _mean_attention(
+                self.theta(x), self.phi(source), self.g(source), return_weights
+            )
         return _output(self.W_z(y) + x, weights)
 
     def extra_repr(self) -> str:
-        return f"channels={self.channels}, affinity={self.affinity!r}"
+        return f"channels={self.channels}, affinity={self.affinity!r}, form={self.form!r}"
 
 
 class SAGANAttention(nn.Module):
@@ -250,40 +275,56 @@ class SAGANAttention(nn.Module):
         channels: C; divisible by ``reduction``.
         reduction: f, g and h project to ``C / reduction`` features.
         bias: add a bias to the four convolutions.
+        form: ``"code"`` for the published code: h projects to C/2, and a 2×2 maximum is taken of
+            what f and h give, so that there are a quarter as many keys and values.
 
     Raises:
         TypeError: a size is not a whole number.
-        ValueError: a size is not positive, or C not divisible by ``reduction``.
+        ValueError: a size is not positive, C not divisible by ``reduction`` (as in the code also by
+            2), or an unknown form.
 
     Source: Zhang et al. 2019, "Self-Attention Generative Adversarial Networks" (ICML; arXiv
     1805.08318, version 2), section 3: f, g and h to C/8, v back to C, γ from 0. The first version
-    had no v and an h of C features. The published code takes C/2 features for h, pools f and h
-    to half the height and width, and normalises every matrix by its largest singular value
-    (``torch.nn.utils.parametrizations.spectral_norm`` on the convolutions does that here).
+    had no v and an h of C features. The published code also divides every matrix by its largest
+    singular value (``torch.nn.utils.parametrizations.spectral_norm`` on the convolutions does that
+    here).
     """
 
-    def __init__(self, channels: int, *, reduction: int = 8, bias: bool = False) -> None:
+    def __init__(
+        self, channels: int, *, reduction: int = 8, bias: bool = False, form: Form = "paper"
+    ) -> None:
         inner = _reduced(channels, reduction)
+        _check_form(form)
+        handed_over = inner
+        if form == "code":
+            handed_over = _part(channels, 2, "form='paper'")
         super().__init__()
-        self.channels = channels
+        self.channels, self.form = channels, form
         self.f = nn.Conv2d(channels, inner, 1, bias=bias)
         self.g = nn.Conv2d(channels, inner, 1, bias=bias)
-        self.h = nn.Conv2d(channels, inner, 1, bias=bias)
-        self.v = nn.Conv2d(inner, channels, 1, bias=bias)
+        self.h = nn.Conv2d(channels, handed_over, 1, bias=bias)
+        self.v = nn.Conv2d(handed_over, channels, 1, bias=bias)
         self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor, *, return_weights: bool = False) -> Tensor | tuple[Tensor, Tensor]:
         """``[B, C, H, W]`` -> the same shape, and the weights ``[B, H·W, H·W]`` if asked for.
 
-        Row j of the weights belongs to the pixel that asks.
+        Row j of the weights belongs to the pixel that asks. In the code's form a row has
+        ``⌊H/2⌋·⌊W/2⌋`` of them.
 
         Raises:
-            TypeError, ValueError: ``x`` is not a feature map of C channels, has no pixels, or is
-                not finite.
+            TypeError, ValueError: ``x`` is not a feature map of C channels, has no pixels (in the
+                code, fewer than two rows or columns), or is not finite.
         """
         _check_map(x, self.channels, self.gamma)
-        attended, weights = _softmax_attention(self.g(x), self.f(x), self.h(x), return_weights)
+        key, value = self.f(x), self.h(x)
+        if self.form == "code":
+            key, value = _pooled(key), _pooled(value)
+        attended, weights = _softmax_attention(self.g(x), key, value, return_weights)
         return _output(self.gamma * self.v(attended) + x, weights)
+
+    def extra_repr(self) -> str:
+        return f"channels={self.channels}, form={self.form!r}"
 
 
 class PositionAttention(nn.Module):
@@ -335,13 +376,20 @@ class ChannelAttention(nn.Module):
     Here the channels are the tokens and the pixels their features. Nothing is projected, so it
     takes any number of channels, and β is all that it learns.
 
-    Source: Fu et al. 2019 (arXiv 1809.02983), section 3.3, equations 3 and 4, β from 0. The
-    published code takes the softmax of ``max(scores) - scores``, so that there a channel attends
-    to those that are **least** like it; this class follows the paper.
+    Args:
+        form: ``"code"`` for the published code, which takes the softmax of
+            ``max(scores) - scores``: there a channel attends to those that are **least** like it.
+
+    Raises:
+        ValueError: an unknown form.
+
+    Source: Fu et al. 2019 (arXiv 1809.02983), section 3.3, equations 3 and 4, β from 0.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, form: Form = "paper") -> None:
+        _check_form(form)
         super().__init__()
+        self.form = form
         self.beta = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor, *, return_weights: bool = False) -> Tensor | tuple[Tensor, Tensor]:
@@ -352,20 +400,28 @@ class ChannelAttention(nn.Module):
         """
         _check_map(x, None, self.beta)
         channels = x.flatten(2)  # [B, C, H·W]
-        attended = attend(channels, channels, channels, scale=1.0, return_weights=return_weights)
+        # max(scores) is the same for a whole row, so the softmax does not see it: a sign is left.
+        query = -channels if self.form == "code" else channels
+        attended = attend(query, channels, channels, scale=1.0, return_weights=return_weights)
         output, weights = _output_and_weights(attended)
         return _output(self.beta * output.view_as(x) + x, weights)
+
+    def extra_repr(self) -> str:
+        return f"form={self.form!r}"
 
 
 # ---------------------------------------------------------------- what the modules share
 
 
 def _softmax_attention(
-    query: Tensor, key: Tensor, value: Tensor, return_weights: bool
+    query: Tensor, key: Tensor, value: Tensor, return_weights: bool, scale: float = 1.0
 ) -> tuple[Tensor, Tensor | None]:
-    """``softmax(query·key) value`` between all pixels; each argument ``[B, ·, H, W]``."""
+    """``softmax(scale · query·key) value`` between all pixels; each argument ``[B, ·, H, W]``.
+
+    Key and value may have another height and width than the query.
+    """
     tokens = (pixels_as_tokens(part) for part in (query, key, value))
-    attended = attend(*tokens, scale=1.0, return_weights=return_weights)
+    attended = attend(*tokens, scale=scale, return_weights=return_weights)
     output, weights = _output_and_weights(attended)
     return tokens_as_pixels(output, *query.shape[2:]), weights
 
@@ -373,13 +429,24 @@ def _softmax_attention(
 def _mean_attention(
     query: Tensor, key: Tensor, value: Tensor, return_weights: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """``query·key value / N`` between all N pixels; each argument ``[B, ·, H, W]``."""
+    """``query·key value / N`` over all N pixels of the keys; each argument ``[B, ·, H, W]``."""
     height, width = query.shape[2:]
-    query, key, value = (pixels_as_tokens(part) for part in (query, key / (height * width), value))
+    asked = key.shape[2] * key.shape[3]
+    query, key, value = (pixels_as_tokens(part) for part in (query, key / asked, value))
     # Without a softmax the product is associative: N × N numbers need never exist.
     output = query @ (key.mT @ value)
     weights = query @ key.mT if return_weights else None
     return tokens_as_pixels(output, height, width), weights
+
+
+def _pooled(x: Tensor) -> Tensor:
+    """The largest of each 2×2 pixels: ``[B, C, H, W]`` -> ``[B, C, ⌊H/2⌋, ⌊W/2⌋]``."""
+    if min(x.shape[2:]) < 2:
+        raise ValueError(
+            "x must have at least two rows and two columns, since the published code pools 2×2; "
+            f"got {shape_of(x)} as [B, C, H, W]"
+        )
+    return max_pool2d(x, 2)
 
 
 def _output_and_weights(
@@ -393,6 +460,11 @@ def _output(output: Tensor, weights: Tensor | None) -> Tensor | tuple[Tensor, Te
 
 
 # ---------------------------------------------------------------- checks of arguments
+
+
+def _check_form(form: str) -> None:
+    if form not in get_args(Form):
+        raise ValueError(f"form must be 'paper' or 'code', got {form!r}")
 
 
 def _check_dimensions(name: str, x: Tensor, shape: str, dimensions: int) -> None:

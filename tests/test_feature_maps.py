@@ -263,6 +263,101 @@ def test_channel_attention_is_its_papers_formula_channel_by_channel():
     torch.testing.assert_close(block(x), output)
 
 
+# What the published code computes, written from its description: reductions and pooling included.
+
+ROWS, COLUMNS = 5, 7  # odd: the last row and column are in no 2×2 pixels
+
+
+def largest_of_four(x):
+    """``[B, C, H, W]`` -> ``[B, C, ⌊H/2⌋, ⌊W/2⌋]``"""
+    height, width = x.shape[2] // 2, x.shape[3] // 2
+    blocks = x[:, :, : 2 * height, : 2 * width].unflatten(3, (width, 2)).unflatten(2, (height, 2))
+    return blocks.amax((3, 5))
+
+
+def non_local_code(block, x):
+    """Its θ reads all pixels, φ and g the largest of four; d^-½ before a softmax, else 1/N."""
+    B, _, H, W = x.shape
+    source = largest_of_four(x)
+    queries, keys, values = (
+        F.conv2d(each, layer.weight, layer.bias).flatten(2)
+        for layer, each in ((block.theta, x), (block.phi, source), (block.g, source))
+    )
+    scores = torch.einsum("bdi,bdj->bij", queries, keys)
+    if block.affinity == "dot_product":
+        weights = scores / keys.shape[2]
+    else:
+        weights = (scores / math.sqrt(keys.shape[1])).softmax(2)
+    y = torch.einsum("bij,bdj->bdi", weights, values).view(B, -1, H, W)
+    return F.conv2d(y, block.W_z.weight, block.W_z.bias) + x, weights
+
+
+def sagan_code(block, x):
+    """Keys (f) and values (h) are pooled after their convolutions; nothing is scaled."""
+    B, _, H, W = x.shape
+    queries = F.conv2d(x, block.g.weight, block.g.bias).flatten(2)
+    keys, values = (
+        largest_of_four(F.conv2d(x, layer.weight, layer.bias)).flatten(2)
+        for layer in (block.f, block.h)
+    )
+    weights = torch.einsum("bdi,bdj->bij", queries, keys).softmax(2)
+    y = torch.einsum("bij,bdj->bdi", weights, values).view(B, -1, H, W)
+    return block.gamma * F.conv2d(y, block.v.weight, block.v.bias) + x, weights
+
+
+def channel_code(block, x):
+    """The softmax of how much less than the most alike each channel is."""
+    features = x.flatten(2)
+    scores = features @ features.mT
+    weights = (scores.amax(2, keepdim=True) - scores).softmax(2)
+    return block.beta * (weights @ features).view_as(x) + x, weights
+
+
+CODE = {
+    **{
+        affinity: (lambda a=affinity: NonLocalBlock(C, inner_channels=4, affinity=a, bias=True, form="code"), non_local_code)
+        for affinity in ("embedded_gaussian", "dot_product")
+    },
+    "sagan": (lambda: SAGANAttention(C, reduction=3, bias=True, form="code"), sagan_code),
+    "channel": (lambda: ChannelAttention(form="code"), channel_code),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_in_the_form_of_the_code_a_block_is_what_the_published_code_computes(name):
+    make, by_code = CODE[name]
+    block, x = shaken(make()), 0.5 * normal(3, B, C, ROWS, COLUMNS)
+    output, weights = block(x, return_weights=True)
+    expected, expected_weights = by_code(block, x)
+    torch.testing.assert_close(weights, expected_weights)
+    torch.testing.assert_close(output, expected)
+    torch.testing.assert_close(block(x), output)
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_in_the_form_of_the_code_too_a_block_changes_nothing_at_first(name):
+    block, x = CODE[name][0]().double(), normal(3, B, C, ROWS, COLUMNS)
+    assert torch.equal(block(x), x)
+
+
+def test_the_code_of_sagan_hands_over_half_of_the_channels():
+    block = SAGANAttention(16, form="code")
+    shapes = {name: tuple(layer.weight.shape[:2]) for name, layer in block.named_children()}
+    assert shapes == {"f": (2, 16), "g": (2, 16), "h": (8, 16), "v": (16, 8)}
+
+
+def test_in_the_code_of_danet_a_channel_attends_to_itself_least():
+    """Its likeness to itself is the greatest where all channels are equally long."""
+    x = F.normalize(normal(0, B, C, H, W).flatten(2), dim=2).view(B, C, H, W)
+    weights = {
+        form: ChannelAttention(form=form).double()(x, return_weights=True)[1]
+        for form in ("paper", "code")
+    }
+    itself = torch.arange(C).expand(B, C)
+    assert torch.equal(weights["paper"].argmax(2), itself)
+    assert torch.equal(weights["code"].argmin(2), itself)
+
+
 @pytest.mark.parametrize("name", ALL_BLOCKS)
 def test_before_it_has_learned_anything_a_block_changes_nothing(name):
     block, x = ALL_BLOCKS[name]().double(), feature_map()
@@ -369,6 +464,12 @@ def test_scores_too_large_for_an_exponential_do_no_harm(name):
         (ValueError, lambda: ChannelAttention()(torch.zeros(1, 4, 3, 0)), ["x", "one pixel", "[1, 4, 3, 0]"]),
         (ValueError, lambda: NonLocalBlock(5), ["channels", "divisible by 2", "5", "inner_channels"]),
         (ValueError, lambda: NonLocalBlock(4, affinity="concat"), ["affinity", "'concat'", "'dot_product'"]),
+        (ValueError, lambda: NonLocalBlock(4, form="caffe"), ["form", "'paper'", "'code'", "'caffe'"]),
+        (ValueError, lambda: NonLocalBlock(4, affinity="gaussian", form="code"), ["'gaussian'", "form='paper'"]),
+        (ValueError, lambda: NonLocalBlock(4, form="code")(torch.zeros(1, 4, 1, 6)), ["x", "two rows", "[1, 4, 1, 6]"]),
+        (ValueError, lambda: SAGANAttention(8, form="code")(torch.zeros(1, 8, 3, 1)), ["x", "two columns", "[1, 1, 3, 1]"]),
+        (ValueError, lambda: SAGANAttention(9, reduction=3, form="code"), ["channels", "divisible by 2", "9"]),
+        (ValueError, lambda: ChannelAttention(form=None), ["form", "None"]),
         (ValueError, lambda: NonLocalBlock(4, inner_channels=0), ["inner_channels", "0"]),
         (ValueError, lambda: SAGANAttention(12), ["channels", "divisible by 8", "12", "reduction"]),
         (ValueError, lambda: SAGANAttention(8, reduction=0), ["reduction", "0"]),
