@@ -42,14 +42,20 @@ class CosineAttention(nn.Module):
         # c stays positive as an exponential; it starts where two like tokens already stand out.
         self.log_factor = nn.Parameter(torch.full((num_heads, 1, 1), math.log(5.0)))
 
-    def forward(self, x: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """``[..., T, D]`` -> ``[..., T, D]``; ``mask`` boolean ``[T, T]``, True = may attend."""
+    def forward(
+        self, x: Tensor, *, mask: Tensor | None = None, return_weights: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """``[..., T, D]`` -> ``[..., T, D]``, and the weights ``[..., h, T, T]`` if asked for.
+
+        ``mask`` is boolean, ``[T, T]``, True = may attend.
+        """
         if self.mask_diagonal:
             others = ~torch.eye(x.shape[-2], dtype=torch.bool, device=x.device)
             mask = others if mask is None else mask & others
         heads = x.unflatten(-1, (self.num_heads, -1)).transpose(-2, -3)  # [..., h, T, D/h]
-        scores = cosine_affinity(heads) * self.log_factor.exp()
-        return (attention_weights(scores, mask) @ heads).transpose(-2, -3).flatten(-2)
+        weights = attention_weights(cosine_affinity(heads) * self.log_factor.exp(), mask)
+        output = (weights @ heads).transpose(-2, -3).flatten(-2)
+        return (output, weights) if return_weights else output
 
 
 def head_sizes(mode: Mode, settings: Settings) -> tuple[int, int]:

@@ -90,7 +90,8 @@ def test_cosine_attention_equals_a_loop_over_heads_and_tokens(causal, mask_diago
     with torch.no_grad():
         layer.log_factor.copy_(torch.randn(h, 1, 1))
     mask = torch.ones(T, T, dtype=torch.bool).tril() if causal else None
-    output = layer(x, mask=mask)
+    output, shown = layer(x, mask=mask, return_weights=True)
+    assert torch.equal(output, layer(x, mask=mask))
     for b in range(B):
         for head in range(h):
             part = x[b, :, 2 * head : 2 * head + 2]
@@ -108,6 +109,9 @@ def test_cosine_attention_equals_a_loop_over_heads_and_tokens(causal, mask_diago
                     torch.zeros(2),
                 )
                 torch.testing.assert_close(output[b, i, 2 * head : 2 * head + 2], wanted)
+                row = torch.zeros(T)
+                row[visible] = torch.tensor(weights) / sum(weights)
+                torch.testing.assert_close(shown[b, head, i], row)
 
 
 def test_the_factor_of_cosine_attention_is_learned():

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from attncourse.experiments.models import Reader
 from attncourse.experiments.tasks import FULL, IGNORED, QUICK, fetch_bound, find_tasks
 from attncourse.experiments.tasks.language import reference_text
-from attncourse.experiments.tasks.scenes import COLOURS, CellEncoder
+from attncourse.experiments.tasks.scenes import COLOURS, CellEncoder, paint
 from attncourse.experiments.training import evaluate
 
 CLASS, PAYLOAD = 0, 1
@@ -128,6 +128,18 @@ def test_test_scenes_show_no_image_that_was_trained_on():
     assert not images["train"] & images["test"]
     assert not images["validation"] & images["test"]
     assert not images["validation"] & images["train"]
+
+
+def test_a_scene_of_other_height_and_width_has_its_cells_row_by_row():
+    digits = torch.tensor([[1, 2, 3, 4, 5, 6, 7, 8]])
+    colours = torch.tensor([[0, 1, 2, 3, 4, 5, 0, 1]])
+    generator = torch.Generator().manual_seed(0)
+    [scene] = paint(digits, colours, generator, "test", columns=4)
+    assert scene.shape == (3, 16, 32)
+    cells = scene.unflatten(1, (2, 8)).unflatten(3, (4, 8)).permute(1, 3, 0, 2, 4).flatten(0, 1)
+    for cell, colour in zip(cells, colours[0], strict=True):
+        brightest = cell.flatten(1).amax(1)
+        torch.testing.assert_close(brightest / brightest.max(), torch.tensor(COLOURS[colour]))
 
 
 def test_a_cell_of_the_feature_map_sees_its_own_pixels_only():

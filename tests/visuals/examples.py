@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 
 from attncourse.visuals.explorers import (
+    AttentionMaps,
     CircuitSplit,
     Explorer,
     KeyValue,
@@ -14,6 +15,7 @@ from attncourse.visuals.explorers import (
     OneHead,
     OneProjection,
     PixelMatch,
+    Question,
     TwoHeads,
     TwoProjections,
     TwoSequences,
@@ -90,4 +92,21 @@ EXPLORERS: dict[str, Callable[[], Explorer]] = {
         W_q=[[2.4, 0, 0, 0], [1.2, 2.4, 1.2, 0], [0, 0, 2.4, 0], [0, 0, 0, 2.4]],
         W_k=[[2.4, 0, 0, 0], [0, 2.4, 0, 0], [0, 0, 2.4, 0], [0, 0, 0, 2.4]],
     ),
+    "attention_maps": lambda: AttentionMaps(
+        torch.rand(3, 24, 32, generator=torch.Generator().manual_seed(0)),
+        grid=(3, 4),
+        labels=[f"a {colour} {digit}" for digit in range(1, 7) for colour in ("red", "yellow")],
+        questions=[
+            Question(text, [[(i + step) % 12] for i in range(12)], maps(seed), maps(seed + 1))
+            for seed, (text, step) in enumerate((("the one it beats", 1), ("its twin", 6)))
+        ],
+        start=(1, 2),
+    ),
 }
+
+
+def maps(seed: int) -> dict[str, torch.Tensor]:
+    """Weights ``[12, 12]`` of four modes."""
+    scores = torch.randn(4, 12, 12, generator=torch.Generator().manual_seed(seed))
+    names = ("raw cosine", "one shared matrix", "Q = K", "separate")
+    return dict(zip(names, (3 * scores).softmax(-1), strict=True))

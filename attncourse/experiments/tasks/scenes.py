@@ -37,16 +37,25 @@ def _pools(split: Split) -> list[Tensor]:
     return [pictures[chosen[digits == digit]] for digit in range(10)]
 
 
-def paint(digits: Tensor, colours: Tensor, generator: torch.Generator, split: Split) -> Tensor:
+def paint(
+    digits: Tensor,
+    colours: Tensor,
+    generator: torch.Generator,
+    split: Split,
+    *,
+    columns: int = SIDE,
+) -> Tensor:
     """Draw a handwritten image for each cell and colour it.
 
     Args:
-        digits, colours: ``[B, 9]``, row by row; a colour is an index into :data:`COLOURS`.
+        digits, colours: ``[B, rows · columns]``, row by row; a colour is an index into
+            :data:`COLOURS`.
         generator: chooses among the images of a digit.
         split: which images may be used.
+        columns: how many cells stand side by side.
 
     Returns:
-        ``[B, 3, 24, 24]``: red, green and blue, from 0 to 1.
+        ``[B, 3, 8 rows, 8 columns]``: red, green and blue, from 0 to 1.
     """
     choice = torch.rand(digits.shape, generator=generator)
     images = torch.empty(*digits.shape, PIXELS, PIXELS)
@@ -54,12 +63,14 @@ def paint(digits: Tensor, colours: Tensor, generator: torch.Generator, split: Sp
         here = digits == digit
         images[here] = pool[(choice[here] * len(pool)).long()]
     painted = images[:, :, None] * torch.tensor(COLOURS)[colours][..., None, None]
-    grid = painted.unflatten(1, (SIDE, SIDE))  # [B, row, column, 3, 8, 8]
-    return grid.permute(0, 3, 1, 4, 2, 5).reshape(-1, 3, SIDE * PIXELS, SIDE * PIXELS)
+    grid = painted.unflatten(1, (-1, columns))  # [B, row, column, 3, 8, 8]
+    return grid.permute(0, 3, 1, 4, 2, 5).flatten(4).flatten(2, 3)
 
 
 class CellEncoder(nn.Module):
     """A convolutional network from scene to tokens: ``[B, 3, 24, 24]`` -> ``[B, 9, d_model]``.
+
+    Scenes of other heights and widths have a token for each cell as well.
 
     Kernels as wide as their stride: a token sees its own cell and no other. With overlapping
     kernels a little of the neighbour leaks in, and a token knows it without attending.

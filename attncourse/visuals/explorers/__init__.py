@@ -1,5 +1,6 @@
 """Interactive figures: one module each, live in a notebook and in a page without a kernel."""
 
+from attncourse.visuals.explorers.attention_maps import AttentionMaps, Question
 from attncourse.visuals.explorers.base import Explorer, module_names, module_source
 from attncourse.visuals.explorers.circuit_split import CircuitSplit
 from attncourse.visuals.explorers.key_value import KeyValue
@@ -13,6 +14,7 @@ from attncourse.visuals.explorers.two_sequences import TwoSequences
 from attncourse.visuals.explorers.wishes import Wishes
 
 __all__ = [
+    "AttentionMaps",
     "CircuitSplit",
     "Explorer",
     "KeyValue",
@@ -20,6 +22,7 @@ __all__ = [
     "OneHead",
     "OneProjection",
     "PixelMatch",
+    "Question",
     "TwoHeads",
     "TwoProjections",
     "TwoSequences",

@@ -68,6 +68,41 @@ def numbers(name: str, given: Any, shape: str, dimensions: int) -> Any:
     return array.astype(float).tolist()
 
 
+def eight_bits(name: str, given: Any, *, most: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """A picture as the bytes that a page carries, or an error that names the argument.
+
+    Args:
+        name: of the argument.
+        given: ``[3, H, W]``, floating point, red, green and blue from 0 to 1.
+        most: how many pixels it may have.
+
+    Raises:
+        TypeError: it is not floating point.
+        ValueError: another shape, too few or too many pixels, or a value outside 0 to 1.
+    """
+    if hasattr(given, "detach"):  # a tensor, which may sit on a GPU or want gradients
+        given = given.detach().cpu()
+        given = given.double() if given.is_floating_point() else given
+    values = np.asarray(given)
+    if not np.issubdtype(values.dtype, np.floating):
+        raise TypeError(
+            f"{name} must be floating point with values from 0 to 1, got dtype {values.dtype}"
+        )
+    if values.ndim != 3 or values.shape[0] != 3:
+        raise ValueError(f"{name} must have shape [3, H, W], got {list(values.shape)}")
+    count = values.shape[1] * values.shape[2]
+    if not 2 <= count <= most:
+        raise ValueError(
+            f"{name} must have from 2 to {most} pixels, got "
+            f"{values.shape[1]} × {values.shape[2]} = {count}; make it smaller first"
+        )
+    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+        raise ValueError(
+            f"{name} must have values from 0 to 1, got {values.min():.4g} to {values.max():.4g}"
+        )
+    return (values * 255).round().astype(np.uint8)
+
+
 class Explorer(anywidget.AnyWidget):
     """An interactive figure that runs from one module, with a kernel and without.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import traitlets
 
-from attncourse.visuals.explorers.base import Explorer, module_source
+from attncourse.visuals.explorers.base import Explorer, eight_bits, module_source
 
 MAX_PIXELS = 4096  # a page carries every pixel, and each move compares one with all of them
 TEMPERATURES = (2.0**-9, 1.0)  # the slider's ends
@@ -63,7 +63,7 @@ class PixelMatch(Explorer):
         temperature: float = 1.0,
         alt: str = "not described",
     ) -> None:
-        rgb = _checked_photo(photo)
+        rgb = eight_bits("photo", photo, most=MAX_PIXELS)
         _, height, width = rgb.shape
         for name, value, choices in (
             ("affinity", affinity, ("dot", "cosine")),
@@ -102,31 +102,6 @@ class PixelMatch(Explorer):
             "it attends to every other, by raw dot product or cosine and at any temperature. "
             "It needs JavaScript."
         )
-
-
-def _checked_photo(photo: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """``[3, H, W]`` as 8-bit numbers."""
-    if hasattr(photo, "detach"):  # a tensor, which may sit on a GPU or want gradients
-        photo = photo.detach().cpu()
-        photo = photo.double() if photo.is_floating_point() else photo
-    values = np.asarray(photo)
-    if not np.issubdtype(values.dtype, np.floating):
-        raise TypeError(
-            f"photo must be floating point with values from 0 to 1, got dtype {values.dtype}"
-        )
-    if values.ndim != 3 or values.shape[0] != 3:
-        raise ValueError(f"photo must have shape [3, H, W], got {list(values.shape)}")
-    count = values.shape[1] * values.shape[2]
-    if not 2 <= count <= MAX_PIXELS:
-        raise ValueError(
-            f"photo must have from 2 to {MAX_PIXELS} pixels, got "
-            f"{values.shape[1]} × {values.shape[2]} = {count}; make it smaller first"
-        )
-    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
-        raise ValueError(
-            f"photo must have values from 0 to 1, got {values.min():.4g} to {values.max():.4g}"
-        )
-    return (values * 255).round().astype(np.uint8)
 
 
 def _checked_start(start: Any, height: int, width: int) -> tuple[int, int]:
