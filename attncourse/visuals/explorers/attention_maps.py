@@ -61,8 +61,8 @@ class AttentionMaps(Explorer):
     labels = traitlets.List(traitlets.Unicode()).tag(sync=True)
     modes = traitlets.List(traitlets.Unicode()).tag(sync=True)
     texts = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    wanted = traitlets.List().tag(sync=True)  # [question][cell]: cells
-    maps = traitlets.List().tag(sync=True)  # [question][masked][mode][cell that asks][cell]
+    wanted: Any = traitlets.List().tag(sync=True)  # [question][cell]: cells
+    maps: Any = traitlets.List().tag(sync=True)  # [question][masked][mode][cell that asks][cell]
     pick = traitlets.Int().tag(sync=True)
     question = traitlets.Int().tag(sync=True)
     masked = traitlets.Bool().tag(sync=True)
