@@ -37,6 +37,7 @@ EXPLORERS = {
     "book/value.html": {"key_value": "K = V"},
     "book/heads.html": {"two_heads": "One wide head", "wishes": "A chain"},
     "book/cross-attention.html": {"two_sequences": "Swap the two"},
+    "book/feature-maps.html": {"attention_maps": "its own digit again"},
 }
 # The two opening pages show what the chapters argue about, and argue nothing themselves.
 OPENING = ("book/index.html", "book/one-minute.html")
