@@ -149,7 +149,7 @@ def test_a_page_opened_from_a_file_is_the_same(open_page, site, where):
         assert mount.locator("input, button").count() > 0
 
 
-HANDLE = '.photo, .drag, input[type="range"]'
+HANDLE = '.photo, .scene, .drag, input[type="range"]'
 
 
 def press(page, explorer, button):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 
+from attncourse.experiments.models import MODES
 from attncourse.experiments.tasks import QUICK
-from attncourse.experiments.training import train
+from attncourse.experiments.training import design_of, train
+
+RECORD = Path(__file__).resolve().parents[2] / "book" / "results" / "tying-scenes.json"
 
 
 def run(name, mode, mask_diagonal, seed=0):
@@ -63,6 +68,27 @@ def test_key_and_value_in_one_matrix_need_more_room_for_the_same():
     assert accuracy("match/16", "tied_kv", True) > 0.99
 
 
+def recorded():
+    """The runs that the chapter on feature maps shows, by task, mode, mask and seed."""
+    runs = json.loads(RECORD.read_text(encoding="utf-8"))["runs"]
+    return {(run["task"], run["mode"], run["mask_diagonal"], run["seed"]): run for run in runs}
+
+
+def test_the_record_of_the_scenes_is_whole_and_of_the_tasks_as_they_are():
+    runs = recorded()
+    names = ("scenes/directed", "scenes/same-digit")
+    assert set(runs) == {
+        (name, mode, mask, seed)
+        for name in names
+        for mode in MODES
+        for mask in (False, True)
+        for seed in range(QUICK[name].settings.seeds)
+    }
+    for (name, *_), run in runs.items():
+        assert run["design"] == design_of(QUICK[name])
+    assert len({(run["device"], json.dumps(run["versions"])) for run in runs.values()}) == 1
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_digits_that_point_to_others_need_separate_query_and_key(seed):
     for mask_diagonal in (False, True):
@@ -70,6 +96,8 @@ def test_digits_that_point_to_others_need_separate_query_and_key(seed):
         tied = accuracy("scenes/directed", "tied_qk", mask_diagonal, seed)
         assert separate > 0.88
         assert tied < separate - 0.25
+        run = recorded()["scenes/directed", "separate", mask_diagonal, seed]
+        assert separate == pytest.approx(run["accuracy"], abs=0.02)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -78,6 +106,8 @@ def test_digits_that_look_for_their_like_need_no_projections_but_a_masked_diagon
     cosine = accuracy("scenes/same-digit", "cosine", True, seed)
     assert separate > 0.88
     assert cosine > separate - 0.05
+    run = recorded()["scenes/same-digit", "cosine", True, seed]
+    assert cosine == pytest.approx(run["accuracy"], abs=0.02)
     assert accuracy("scenes/same-digit", "cosine", False, seed) < 0.5
 
 

@@ -133,6 +133,22 @@ def test_the_pixel_under_the_pointer_is_picked_in_either_picture(
 
 @pytest.mark.browser
 @each_slide
+def test_the_cell_under_the_pointer_is_picked_in_the_scene_and_in_a_map(
+    slide: str, on_slide: Callable[[str, str], Page]
+) -> None:
+    page = on_slide("attention_maps", slide)
+    for picture, row, column in ((".scene", 2, 1), (".cells", 0, 3)):
+        middle(page.locator(picture).first)
+        box = page.locator(picture).first.bounding_box()
+        assert box
+        page.mouse.click(
+            box["x"] + (column + 0.5) / 4 * box["width"], box["y"] + (row + 0.5) / 3 * box["height"]
+        )
+        expect(page.locator(".scene")).to_have_attribute("aria-valuenow", str(4 * row + column))
+
+
+@pytest.mark.browser
+@each_slide
 @pytest.mark.parametrize(
     "name", ["live_softmax", "one_head", "circuit_split", "one_projection", "key_value", "wishes"]
 )
