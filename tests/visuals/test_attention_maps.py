@@ -197,7 +197,7 @@ def test_a_finger_picks_by_a_tap_in_scene_and_map(show: Callable[..., Page]) -> 
 @pytest.mark.browser
 def test_the_marker_lies_on_the_picked_cell_of_the_picture(show: Callable[..., Page]) -> None:
     page = show(make(start=(1, 2)))
-    scene, marker = (page.locator(each).bounding_box() for each in (".scene img", ".marker"))
+    scene, marker = (page.locator(each).bounding_box() for each in (".scene svg", ".marker"))
     assert scene
     assert marker
     assert marker["x"] == pytest.approx(scene["x"] + 2 * scene["width"] / W, abs=1)

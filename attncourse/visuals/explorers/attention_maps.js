@@ -54,7 +54,9 @@ function render({ model, el }) {
       event.preventDefault();
       pick(...target);
     },
-  }, h("img", { src: model.get("source"), alt: "", draggable: "false" }), marker);
+  }, s("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, s("image", {
+    href: model.get("source"), width, height, preserveAspectRatio: "none",
+  })), marker);
   const grids = modes.map(() => weightGrid(height, width));
   for (const node of [scene, ...grids.map((grid) => grid.node)]) pickOn(node);
 
@@ -106,7 +108,7 @@ function render({ model, el }) {
           ...texts.map((text, i) => h("label", {}, radios[i], text)))),
       h("label", { class: "check" }, own, "sees its own place"),
       h("span", { class: "last" }, resetButton(model, traits, () => announce.later()))),
-    h("div", { class: "attention-maps", style: `--modes: ${modes.length}; --ratio: ${width} / ${height}` },
+    h("div", { class: "attention-maps", style: `--modes: ${modes.length}` },
       h("figure", { class: "of-scene" },
         h("figcaption", {}, roomFor([who], labels.map((label) => [label]))), scene),
       ...modes.map((mode, i) => h("figure", {},
