@@ -112,6 +112,13 @@ class AveragePixels:
             variants=[lambda x, weights: (x.flatten(2) @ weights).view_as(x)],
         ),
         wrong(
+            "channels taken for tokens",
+            lambda x, weights: (weights @ x.flatten(2)).reshape(x.shape),
+            "You multiply the weights with [B, C, H·W], whose rows are channels. `weights @ …` "
+            "wants the pixels as rows, [B, H·W, C]: a transpose is missing.",
+            variants=[lambda x, weights: (weights.mT @ x.flatten(2)).reshape(x.shape)],
+        ),
+        wrong(
             "softmax once more",
             lambda x, weights: _averaged(x, weights.softmax(-1)),
             "You take a softmax of what is a distribution already. That makes it nearly even. Use "

@@ -111,6 +111,17 @@ class ChannelAttention:
             variants=[lambda x, beta, form="paper": _block(x, beta, form="code")],
         ),
         wrong(
+            "the largest score of another row",
+            lambda *given, form="paper": _block(*given, form=form, largest=_of_each_column),
+            "What is subtracted from has to be the same number for all i, or it decides with them: "
+            "the largest score of channel j's own row, `scores.amax(-1, keepdim=True)`.",
+            variants=[
+                lambda *given, form="paper": _block(
+                    *given, form=form, largest=lambda scores: scores.amax(-1)
+                ),
+            ],
+        ),
+        wrong(
             "one minus the weights",
             lambda x, beta, form="paper": _block(
                 *(x, beta),
@@ -237,6 +248,14 @@ def _as_map(channels: Tensor, like: Tensor) -> Tensor:
     return channels.reshape(like.shape)
 
 
+def _of_each_row(scores: Tensor) -> Tensor:
+    return scores.amax(-1, keepdim=True)
+
+
+def _of_each_column(scores: Tensor) -> Tensor:
+    return scores.amax(-2, keepdim=True)
+
+
 def _as_they_are(channels: Tensor) -> Tensor:
     return channels
 
@@ -250,6 +269,7 @@ def _block(
     back: Back = _as_map,
     compare: Callable[[Tensor], Tensor] = _as_they_are,
     scale: float = 1.0,
+    largest: Callable[[Tensor], Tensor] = _of_each_row,
     weigh: Callable[[Tensor], Tensor] = by_rows,
     out: Callable[[Tensor, Tensor, Tensor], Tensor] = _added,
 ) -> Tensor:
@@ -258,7 +278,7 @@ def _block(
     compared = compare(tokens)
     scores = compared @ compared.mT * scale
     if form == "code":
-        scores = scores.amax(-1, keepdim=True) - scores
+        scores = largest(scores) - scores
     return out(back(weigh(scores) @ tokens, x), x, beta)
 
 

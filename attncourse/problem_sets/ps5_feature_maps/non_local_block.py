@@ -104,10 +104,11 @@ class NonLocalBlock:
         wrong(
             "W_z is forgotten",
             lambda x, W_theta, W_phi, W_g, W_z: x + _y(x, W_theta, W_phi, W_g),
-            "You add y as it is. W_z stands between: it brings the features of g back to C "
-            "channels.",
+            "You add y and x as they are, or return y. W_z stands between: it brings the features "
+            "of g back to C channels, and x is added behind it.",
             variants=[
                 lambda x, W_theta, W_phi, W_g, W_z: _y(x, W_theta, W_phi, W_g) + x,
+                lambda x, W_theta, W_phi, W_g, W_z: project(_y(x, W_theta, W_phi, W_g) + x, W_z),
                 lambda x, W_theta, W_phi, W_g, W_z: _y(x, W_theta, W_phi, W_g),
             ],
         ),

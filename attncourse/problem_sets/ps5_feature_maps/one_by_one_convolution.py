@@ -140,6 +140,18 @@ class OneByOneConvolution:
             ],
         ),
         wrong(
+            "the matrix is applied along the width",
+            lambda x, kernel, bias=None: linear(x, kernel[:, :, 0, 0], bias),
+            "You apply the matrix to the map as it lies. `linear` and `@` take the last axes for "
+            "the features, and in a map those are height and width; the channels are axis 1. Move "
+            "them to the back first, or flatten the pixels to [B, C_in, H·W] and put the matrix "
+            "in front.",
+            variants=[
+                lambda x, kernel, bias=None: x @ kernel[:, :, 0, 0].mT + _along_channels(bias),
+                lambda x, kernel, bias=None: kernel[:, :, 0, 0] @ x + _along_channels(bias),
+            ],
+        ),
+        wrong(
             "channels last",
             lambda x, kernel, bias=None: _apply(x, kernel, bias).movedim(1, -1),
             "Your channels stand last, [B, H, W, C_out], where `@` and `linear` want them. A map "

@@ -158,6 +158,11 @@ class SAGANAttention:
             lambda x, W_f, W_g, *rest, pool=False: _block(x, W_g, W_f, *rest, pool=pool),
             "You have f and g the wrong way round. Mind the letters: pixel j asks, with g(x_j), "
             "and pixel i answers, with the key f(x_i). The softmax runs over i.",
+            variants=[
+                lambda x, W_f, W_g, *rest, pool=False: _block(
+                    *(x, W_g, W_f, *rest), pool=pool, pool_query=True, pool_key=False
+                ),
+            ],
         ),
         wrong(
             "γ is forgotten",
