@@ -10,7 +10,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from attncourse.checking.item import Item
-from attncourse.problem_sets import ps1_similarity, ps2_shared, ps3_query_key_value, ps4_heads
+from attncourse.problem_sets import (
+    ps1_similarity,
+    ps2_shared,
+    ps3_query_key_value,
+    ps4_heads,
+    ps5_feature_maps,
+)
 
 
 def catalogue(*sets: Iterable[Any]) -> dict[str, Item]:
@@ -31,6 +37,10 @@ def catalogue(*sets: Iterable[Any]) -> dict[str, Item]:
 
 
 ITEMS = catalogue(
-    ps1_similarity.ITEMS, ps2_shared.ITEMS, ps3_query_key_value.ITEMS, ps4_heads.ITEMS
+    ps1_similarity.ITEMS,
+    ps2_shared.ITEMS,
+    ps3_query_key_value.ITEMS,
+    ps4_heads.ITEMS,
+    ps5_feature_maps.ITEMS,
 )
 """Every graded item of the course by its id, in the order of the problem sets."""

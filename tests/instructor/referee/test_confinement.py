@@ -188,7 +188,7 @@ def test_the_items_can_be_neither_read_nor_imported(worker: Worker) -> None:
     assert tried(worker, f"os.listdir({str(folder)!r})") == "done []"
     found = """
         import importlib, attncourse.grading as grading
-        for name in ("ps1_similarity", "ps2_shared", "ps3_query_key_value", "ps4_heads"):
+        for name in ("ps1_similarity", "ps2_shared", "ps3_query_key_value", "ps4_heads", "ps5_feature_maps"):
             try:
                 importlib.import_module(f"attncourse.problem_sets.{name}")
                 print("imported")

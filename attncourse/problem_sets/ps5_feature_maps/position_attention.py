@@ -1,0 +1,279 @@
+"""`ps5.position_attention`: DANet's attention between pixels, and a map of what each looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d
+
+from attncourse.attention import attend
+from attncourse.checking.item import Case, case, item, wrong
+from attncourse.checking.random_inputs import Draw
+from attncourse.feature_maps import pixels_as_tokens, tokens_as_pixels
+from attncourse.problem_sets.ps5_feature_maps.common import (
+    Back,
+    There,
+    as_pixels,
+    as_tokens,
+    by_hand,
+    by_rows,
+    kernel,
+    project,
+    reshaped_pixels,
+    reshaped_tokens,
+    transposed_pixels,
+    viewed_tokens,
+    whole_numbers,
+)
+
+
+@item("ps5.position_attention", points=3, minutes=20, difficulty="medium")
+class PositionAttention:
+    """E = α Σ_i softmax_i(B_i·C_j) D_i + A_j, and the weights of each pixel j as a map."""
+
+    returns = ("output", "maps")
+
+    @staticmethod
+    def reference(
+        x: Tensor, W_b: Tensor, W_c: Tensor, W_d: Tensor, alpha: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        key, query, value = (pixels_as_tokens(conv2d(x, W)) for W in (W_b, W_c, W_d))
+        found, weights = attend(query, key, value, scale=1.0, return_weights=True)
+        sizes = x.shape[2:]
+        maps = weights.unflatten(2, sizes).unflatten(1, sizes)
+        return alpha * tokens_as_pixels(found, *sizes) + x, maps
+
+    @staticmethod
+    def cases(draw: Draw) -> Iterator[Case]:
+        yield case("one pixel: α D + A", draw(2, 5, 1, 1), *_learned(draw, 5), basic=True)
+        yield case("a batch", draw(2, 6, 3, 5), *_learned(draw, 6), basic=True, weight=2)
+        *kernels, alpha = _learned(draw, 5)
+        yield case(
+            "α = 0: the map itself, and still what each pixel looks at",
+            *(draw(3, 5, 2, 4), *kernels, 0 * alpha),
+        )
+        yield case("a square map", draw(2, 5, 3, 3), *_learned(draw, 5))
+        *kernels, alpha = _learned(draw, 6)
+        large = whole_numbers(draw(2, 6, 2, 5), *kernels)
+        yield case("scores in the hundreds", *large, alpha)
+        yield case(
+            "a map that is not contiguous in memory", draw(3, 5, 4, 2).mT, *_learned(draw, 5)
+        )
+        yield case(
+            "float64",
+            draw(2, 5, 4, 3, dtype=torch.float64),
+            *_learned(draw, 5, dtype=torch.float64),
+        )
+
+    misconceptions = (
+        wrong(
+            "large scores overflow",
+            lambda *given: _block(*given, weigh=by_hand),
+            "exp() of a score above 88 is infinite in float32. Subtract each row's largest score "
+            "first, which changes no weight, or use .softmax(-1).",
+        ),
+        wrong(
+            "the input is overwritten",
+            lambda x, *learned: (
+                x.add_((found := _block(x, *learned, out=_not_added))[0]),
+                found[1],
+            ),
+            "The output is right, and the map that you were given is overwritten: `x += …` writes "
+            "where x lies. `x + …` makes a new map.",
+        ),
+        wrong(
+            "view where the memory is not contiguous",
+            lambda x, *learned: _block(as_pixels(viewed_tokens(x), x), *learned),
+            "`.view` needs the pixels to lie one after another in memory, and in a map that was "
+            "transposed or cropped they do not. `.flatten(2)` or `.reshape` copies when it must.",
+        ),
+        wrong(
+            "a map of who looks at the pixel",
+            lambda *given: _block(*given, maps=lambda weights, x: _maps(weights.mT, x)),
+            "Your output is right and the maps are transposed: maps[b, h, w] shows how much every "
+            "pixel looks *at* (h, w). Asked for is what (h, w) looks at, so the pixel that asks "
+            "comes first; a map's numbers add up to 1.",
+        ),
+        wrong(
+            "the maps are not unfolded",
+            lambda *given: _block(*given, maps=lambda weights, x: weights),
+            "Your weights are the table [B, H·W, H·W]. As a map for each pixel they are "
+            "[B, H, W, H, W]: split both axes of pixels into (H, W).",
+            variants=[
+                lambda *given: _block(
+                    *given, maps=lambda weights, x: weights.unflatten(-1, x.shape[2:])
+                ),
+                lambda *given: _block(
+                    *given, maps=lambda weights, x: weights.unflatten(1, x.shape[2:])
+                ),
+            ],
+        ),
+        wrong(
+            "the maps are split into columns and rows",
+            lambda *given: _block(
+                *given, maps=lambda weights, x: weights.reshape(len(x), *2 * x.mT.shape[2:])
+            ),
+            "H and W are swapped in your maps. Pixel (h, w) is token h·W + w, so an axis of H·W "
+            "splits into (H, W).",
+            variants=[
+                lambda *given: _block(
+                    *given, maps=lambda weights, x: _maps(weights, x).transpose(1, 2)
+                ),
+                lambda *given: _block(*given, maps=lambda weights, x: _maps(weights, x).mT),
+                lambda *given: _block(
+                    *given, maps=lambda weights, x: _maps(weights, x).mT.transpose(1, 2)
+                ),
+            ],
+        ),
+        wrong(
+            "the maps are scores",
+            lambda *given: _block(*given, scores=True),
+            "Your maps hold the scores. What a pixel looks at are its weights, after the softmax.",
+        ),
+        wrong(
+            "α in the maps too",
+            lambda *given: _block(*given, maps=lambda weights, x: given[-1] * _maps(weights, x)),
+            "You multiply the maps by α as well. How a pixel shares out its attention adds up to "
+            "1; α says afterwards how much of what it finds is added.",
+        ),
+        wrong(
+            "the output alone",
+            lambda *given: _block(*given)[0],
+            "One tensor comes back. Return two: `output, maps`.",
+            variants=[lambda *given: _block(*given)[1]],
+        ),
+        wrong(
+            "the maps come first",
+            lambda *given: _block(*given)[::-1],
+            "The two are there, in the other order: the output first, then the maps.",
+        ),
+        wrong(
+            "α is forgotten",
+            lambda *given: _block(*given, out=lambda found, x, alpha: found + x),
+            "Your output does not depend on α. It stands before what the attention found: α = 0, "
+            "where training starts, leaves the map as it is.",
+        ),
+        wrong(
+            "the map is not added",
+            lambda *given: _block(*given, out=_not_added),
+            "Your output is what the attention found. It is added to the map: `α · … + x`.",
+            variants=[lambda *given: _block(*given, out=lambda found, x, alpha: found)],
+        ),
+        wrong(
+            "α before the map",
+            lambda *given: _block(*given, out=lambda found, x, alpha: found + alpha * x),
+            "α stands before the wrong one, or before both. The map goes through whole; α says how "
+            "much of what the attention found is added.",
+            variants=[
+                lambda *given: _block(*given, out=lambda found, x, alpha: alpha * (found + x)),
+                lambda *given: _block(
+                    *given, out=lambda found, x, alpha: alpha * found + (1 - alpha) * x
+                ),
+            ],
+        ),
+        wrong(
+            "query and key swapped",
+            lambda x, W_b, W_c, *rest: _block(x, W_c, W_b, *rest),
+            "You have B and C the wrong way round. In this paper pixel j asks, with C_j, and pixel "
+            "i answers, with the key B_i. The softmax runs over i.",
+        ),
+        wrong(
+            "softmax over the queries",
+            lambda *given: _block(*given, weigh=lambda scores: scores.softmax(-2)),
+            "Your weights add up to 1 over the pixels that ask. Each pixel j shares out its own "
+            "attention among all i: the softmax runs over the axis of B.",
+        ),
+        wrong(
+            "weights by column",
+            lambda *given: _block(*given, used=lambda weights: weights.mT),
+            "Your maps are right, and the output uses the weights transposed: pixel j gets what "
+            "the others give to it. With D as tokens it is `weights @ D`; with channels in front, "
+            "D @ weights.mT.",
+        ),
+        wrong(
+            "divided by √d",
+            lambda *given: _block(*given, scale=len(given[1]) ** -0.5),
+            "You divide the scores by √d, or multiply by it. This block has none: B · C goes into "
+            "the softmax as it is.",
+            variants=[lambda *given: _block(*given, scale=len(given[1]) ** 0.5)],
+        ),
+        wrong(
+            "the values are not projected",
+            lambda x, W_b, W_c, W_d, alpha: _block(
+                x, W_b, W_c, torch.eye(x.shape[1], dtype=x.dtype)[..., None, None], alpha
+            ),
+            "You average the map itself. What is averaged is D: the value keeps all C channels, "
+            "but has a convolution of its own.",
+        ),
+        wrong(
+            "reshaped without moving the channels",
+            lambda *given: _block(*given, there=reshaped_tokens, back=reshaped_pixels),
+            "The shapes fit, the content does not. A view or a reshape to [B, H·W, d] keeps the "
+            "numbers in their order, channel after channel, so your tokens mix pixels. Flatten H "
+            "and W to [B, d, H·W], then transpose; on the way back transpose first.",
+            variants=[lambda *given: _block(*given, there=reshaped_tokens)],
+        ),
+        wrong(
+            "folded back without moving the channels",
+            lambda *given: _block(*given, back=reshaped_pixels),
+            "The maps are right, the output's way back is not. It is [B, H·W, C] there, and a "
+            "reshape to [B, C, H, W] deals its numbers out in that order. Transpose first.",
+        ),
+        wrong(
+            "the map comes back transposed",
+            lambda *given: _block(*given, back=transposed_pixels),
+            "H and W are swapped where you fold the output back, so pixels are added that do not "
+            "belong together. The last axis of [B, C, H·W] splits into (H, W).",
+        ),
+    )
+
+
+def _added(found: Tensor, x: Tensor, alpha: Tensor) -> Tensor:
+    return alpha * found + x
+
+
+def _not_added(found: Tensor, x: Tensor, alpha: Tensor) -> Tensor:
+    return alpha * found
+
+
+def _maps(weights: Tensor, x: Tensor) -> Tensor:
+    """[B, H·W, H·W] -> [B, H, W, H, W]"""
+    return weights.reshape(len(x), *2 * x.shape[2:])
+
+
+def _block(
+    x: Tensor,
+    W_b: Tensor,
+    W_c: Tensor,
+    W_d: Tensor,
+    alpha: Tensor,
+    *,
+    scale: float = 1.0,
+    weigh: Callable[[Tensor], Tensor] = by_rows,
+    used: Callable[[Tensor], Tensor] = lambda weights: weights,
+    there: There = as_tokens,
+    back: Back = as_pixels,
+    out: Callable[[Tensor, Tensor, Tensor], Tensor] = _added,
+    maps: Callable[[Tensor, Tensor], Tensor] = _maps,
+    scores: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Right unless told otherwise; `used` is what becomes of the weights for the output alone."""
+    key, query, value = (there(project(x, W)) for W in (W_b, W_c, W_d))
+    table = query @ key.mT * scale
+    weights = weigh(table)
+    found = back(used(weights) @ value, x)
+    return out(found, x, alpha), _maps(table, x) if scores else maps(weights, x)
+
+
+def _learned(
+    draw: Draw, channels: int, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The kernels of B, C and D, and α."""
+    return (
+        kernel(draw, 3, channels, dtype),
+        kernel(draw, 3, channels, dtype),
+        kernel(draw, channels, channels, dtype),
+        torch.tensor(draw.between(1.2, 2.0), dtype=dtype),
+    )
