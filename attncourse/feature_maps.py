@@ -14,8 +14,8 @@ block                   query, key    value        output     starts at
 
 None of the papers divides its scores by √d_k, and neither do these blocks. Three of them are not in
 their published code what they are in their paper, and take ``form="code"`` for what the code
-computes: pooled keys and values, a scale, a width, a sign. Weights that were trained with that code
-need it, and ``bias=True``.
+computes: pooled keys and values, a scale, a width, a sign. What weights that were trained with that
+code take besides, biases or a norm, each class says.
 
 :class:`FeatureMapAttention` is :class:`attncourse.attention.SelfAttention` on pixels: it does
 divide, and adds no ``x``.
@@ -200,9 +200,9 @@ class NonLocalBlock(nn.Module):
     Source: Wang et al. 2018, "Non-local Neural Networks" (arXiv 1711.07971): affinities, section
     3.2; the block, equation 6; C/2, section 3.3. The block starts as the identity because W_z is
     zero, which section 3.3 proposes; in the paper's training a batch normalisation behind W_z
-    does it, its scale starting at zero. Fold a trained one into W_z and its bias. The published
-    code pools the *input* of φ and g, copies of it often what comes out of them; on one frame both
-    pool 2×2.
+    does it, its scale starting at zero: fold a trained one into W_z and its bias. The blocks that
+    the paper measured pool what comes out of φ and g (section 3.3), which is left out here; the
+    published code pools their input.
     """
 
     def __init__(
@@ -274,7 +274,7 @@ class SAGANAttention(nn.Module):
     Args:
         channels: C; divisible by ``reduction``.
         reduction: f, g and h project to ``C / reduction`` features.
-        bias: add a bias to the four convolutions.
+        bias: add a bias to the four convolutions; the published code has none.
         form: ``"code"`` for the published code: h projects to C/2, and a 2×2 maximum is taken of
             what f and h give, so that there are a quarter as many keys and values.
 

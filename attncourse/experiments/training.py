@@ -275,10 +275,14 @@ def _optimizer(
     model: Reader, task: Task
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     settings = task.settings
-    encoder = list(model.encoder.parameters())
     rest = [*model.layers.parameters(), *model.norm.parameters(), *model.readout.parameters()]
-    rates = [settings.encoder_learning_rate or settings.learning_rate, settings.learning_rate]
-    groups = [{"params": encoder}, {"params": rest}]
+    rates, groups = [settings.learning_rate], [{"params": rest}]
+    encoder_rate = settings.encoder_learning_rate
+    if encoder_rate == 0:
+        model.encoder.requires_grad_(False)
+    else:
+        rates.insert(0, settings.learning_rate if encoder_rate is None else encoder_rate)
+        groups.insert(0, {"params": list(model.encoder.parameters())})
     optimizer = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=rates, total_steps=settings.steps, pct_start=0.1, cycle_momentum=False

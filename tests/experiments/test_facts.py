@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from attncourse.experiments.models import MODES
-from attncourse.experiments.tasks import QUICK
+from attncourse.experiments.tasks import ON_REQUEST, QUICK
 from attncourse.experiments.training import design_of, train
 
 RECORD = Path(__file__).resolve().parents[2] / "book" / "results" / "tying-scenes.json"
 
 
 def run(name, mode, mask_diagonal, seed=0):
-    return train(QUICK[name], mode, mask_diagonal=mask_diagonal, seed=seed, device="cpu")[1]
+    return train(
+        (QUICK | ON_REQUEST)[name], mode, mask_diagonal=mask_diagonal, seed=seed, device="cpu"
+    )[1]
 
 
 def accuracy(name, mode, mask_diagonal, seed=0):
@@ -76,16 +78,20 @@ def recorded():
 
 def test_the_record_of_the_scenes_is_whole_and_of_the_tasks_as_they_are():
     runs = recorded()
-    names = ("scenes/directed", "scenes/same-digit")
+    tasks = {
+        f"{group}/{name}": among[f"{group}/{name}"]
+        for group, among in (("scenes", QUICK), ("frozen", ON_REQUEST))
+        for name in ("directed", "same-digit")
+    }
     assert set(runs) == {
         (name, mode, mask, seed)
-        for name in names
+        for name, task in tasks.items()
         for mode in MODES
         for mask in (False, True)
-        for seed in range(QUICK[name].settings.seeds)
+        for seed in range(task.settings.seeds)
     }
     for (name, *_), run in runs.items():
-        assert run["design"] == design_of(QUICK[name])
+        assert run["design"] == design_of(tasks[name])
     assert len({(run["device"], json.dumps(run["versions"])) for run in runs.values()}) == 1
 
 
@@ -109,6 +115,16 @@ def test_digits_that_look_for_their_like_need_no_projections_but_a_masked_diagon
     run = recorded()["scenes/same-digit", "cosine", True, seed]
     assert cosine == pytest.approx(run["accuracy"], abs=0.02)
     assert accuracy("scenes/same-digit", "cosine", False, seed) < 0.5
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_features_that_stay_as_they_are_need_a_projection_for_a_likeness_and_one_is_enough(seed):
+    shared = accuracy("frozen/same-digit", "shared", True, seed)
+    assert shared > 0.8
+    assert accuracy("frozen/same-digit", "cosine", True, seed) < 0.45
+    assert accuracy("frozen/directed", "shared", True, seed) < 0.65
+    run = recorded()["frozen/same-digit", "shared", True, seed]
+    assert shared == pytest.approx(run["accuracy"], abs=0.03)
 
 
 @pytest.mark.parametrize("seed", [0, 1])

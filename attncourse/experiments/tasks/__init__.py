@@ -12,6 +12,7 @@ from attncourse.experiments.tasks.symbols import MatchColour, PreviousToken, Rel
 __all__ = [
     "FULL",
     "IGNORED",
+    "ON_REQUEST",
     "QUICK",
     "DigitScene",
     "MatchColour",
@@ -156,10 +157,19 @@ def _full(task: Task) -> Task:
 #: every task by name, in the order in which the course needs them
 QUICK: dict[str, Task] = {task.name: task for task in _TASKS}
 FULL: dict[str, Task] = {name: _full(task) for name, task in QUICK.items()}
+#: tasks that are done only when they are named: the scenes, with features that stay as they are
+ON_REQUEST: dict[str, Task] = {
+    f"frozen/{name}": replace(
+        QUICK[f"scenes/{name}"],
+        name=f"frozen/{name}",
+        settings=replace(_SCENES, encoder_learning_rate=0),
+    )
+    for name in ("directed", "same-digit")
+}
 
 
 def find_tasks(*names: str, full: bool = False) -> list[Task]:
-    """The tasks of these names or groups; all of them when none is given.
+    """The tasks of these names or groups; when none is given, all but :data:`ON_REQUEST`.
 
     Args:
         names: such as ``"relation/cycle"``, or ``"relation"`` for its whole group.
@@ -169,6 +179,8 @@ def find_tasks(*names: str, full: bool = False) -> list[Task]:
         ValueError: a name that is neither a task nor a group.
     """
     tasks = FULL if full else QUICK
+    if names and not full:
+        tasks = QUICK | ON_REQUEST
     groups = {name.partition("/")[0] for name in tasks}
     if unknown := [name for name in names if name not in tasks and name not in groups]:
         raise ValueError(

@@ -26,7 +26,8 @@ class Settings:
         seeds: how many runs differ in nothing but the seed: 0, 1, 2, ...
         batch_size: samples for one gradient step.
         learning_rate: Adam's, at its highest; it rises for a tenth of the steps, then falls to 0.
-        encoder_learning_rate: that of what turns the input into tokens; the same when None.
+        encoder_learning_rate: that of what turns the input into tokens; the same when None. With 0
+            it stays as it is.
         d_model: features of a token.
         d_k: features of a query, a key and a value, per head, in the mode ``separate``.
         num_heads, num_layers: of the attention; no layer at all leaves encoder and readout.
