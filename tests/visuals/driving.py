@@ -66,6 +66,12 @@ def middle(hold: Locator) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
+# The page goes on scrolling for a moment; a busy machine draws its frames later.
+SOME_FRAMES = """async () => {
+    for (let frame = 0; frame < 5; frame++) await new Promise(requestAnimationFrame);
+}"""
+
+
 class Finger:
     """A real one to the browser: it decides whether the page scrolls."""
 
@@ -78,10 +84,10 @@ class Finger:
         before = self._page.evaluate("scrollY")
         x, y = start
         self._send("touchStart", x, y)
-        for step in range(1, 13):
-            self._send("touchMove", x + right * step / 12, y + down * step / 12)
+        for step in range(1, 7):
+            self._send("touchMove", x + right * step / 6, y + down * step / 6)
         self._send("touchEnd")
-        self._page.wait_for_timeout(120)  # the page goes on scrolling for a moment
+        self._page.evaluate(SOME_FRAMES)
         return self._page.evaluate("scrollY") - before
 
     def tap(self, at: tuple[float, float]) -> None:
