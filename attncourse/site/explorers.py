@@ -1,8 +1,8 @@
 """The explorers in a static page: their modules as one classic script that mounts them.
 
 A page opened from ``file://`` may not load ES modules, so they are joined into a script that it
-may load. The modules stay as anywidget runs them in a notebook: they import nothing and have one
-``export default``.
+may load. Each keeps its own code as anywidget runs it in a notebook: it imports nothing and has one
+``export default``. What stands in front of each there stands here once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-from attncourse.visuals.explorers.base import module_names, module_source
+from attncourse.visuals.explorers.base import module_names, own_source, shared_source
 
 MOUNT = Path(__file__).with_name("mount.js")
 SCRIPT = "attn-explorers.js"
@@ -26,12 +26,19 @@ _STATEMENT = re.compile(r"^(?:import\b(?!\s*[.(])|export\b).*", re.MULTILINE)
 _EXPORT = re.compile(r"^export\s+default\s+", re.MULTILINE)
 
 
-def bundle(modules: dict[str, str]) -> str:
+def site_script() -> str:
+    """All explorers of the package, as one classic script."""
+    return bundle({name: own_source(name) for name in module_names()}, shared=shared_source())
+
+
+def bundle(modules: dict[str, str], *, shared: str = "") -> str:
     """The modules, by explorer's name, and the code that mounts them, as one classic script.
+
+    ``shared`` is code that all of them see.
 
     Raises ExtensionError for a module that imports something or does not export one default.
     """
-    parts = ['(() => {\n"use strict";\nconst explorers = {};\n']
+    parts = [f'(() => {{\n"use strict";\nconst explorers = {{}};\n{shared}\n']
     for name, code in modules.items():
         for statement in _STATEMENT.findall(code):
             if not _EXPORT.match(statement):
@@ -55,8 +62,7 @@ def write_script(app: Sphinx) -> None:
     """Write the script below the site's ``_static`` (Sphinx event builder-inited)."""
     script = Path(app.outdir) / "_static" / SCRIPT
     script.parent.mkdir(parents=True, exist_ok=True)
-    modules = {name: module_source(name) for name in module_names()}
-    script.write_text(bundle(modules), encoding="utf-8")
+    script.write_text(site_script(), encoding="utf-8")
 
 
 def load_script(

@@ -5,7 +5,7 @@ import json
 import pytest
 from sphinx.errors import ExtensionError
 
-from attncourse.site.explorers import bundle
+from attncourse.site.explorers import bundle, site_script
 from attncourse.visuals.explorers import module_names, module_source
 
 COUNTER = """
@@ -102,5 +102,12 @@ def test_a_module_exports_one_default(code, count):
 def test_the_course_has_explorers_and_all_of_them_can_be_joined():
     names = module_names()
     assert {"live_softmax", "pixel_match"} <= set(names)
-    script = bundle({name: module_source(name) for name in names})
+    script = site_script()
     assert all(f'explorers["{name}"] = {{ render }}' in script for name in names)
+
+
+def test_what_all_explorers_need_stands_once_in_the_site_and_in_each_module_of_a_notebook():
+    once = "function pointerOn("
+    assert site_script().count(once) == 1
+    assert site_script().count("const STYLE = ") == 1
+    assert all(module_source(name).count(once) == 1 for name in module_names())

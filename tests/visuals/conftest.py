@@ -10,8 +10,8 @@ from browsing import OpenPage, Scheme
 from playwright.sync_api import Page
 
 from attncourse.site import assets
-from attncourse.site.explorers import bundle
-from attncourse.visuals.explorers import Explorer, module_names, module_source
+from attncourse.site.explorers import site_script
+from attncourse.visuals.explorers import Explorer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,9 +27,8 @@ def show(scheme: Scheme, tmp_path: Path, open_page: OpenPage) -> Callable[..., P
     """``show(explorer, width=800)``: the page, opened from ``file://``, where it is mounted."""
 
     def show_(*explorers: Explorer, width: int = 800) -> Page:
-        script = bundle({name: module_source(name) for name in module_names()})
         mounts = "".join(each._repr_mimebundle_()[0]["text/html"] for each in explorers)
-        (tmp_path / "explorers.js").write_text(script, "utf-8")
+        (tmp_path / "explorers.js").write_text(site_script(), "utf-8")
         page = tmp_path / "page.html"
         page.write_text(
             '<!doctype html><html lang="en"><meta charset="utf-8"><title>Explorers</title>'

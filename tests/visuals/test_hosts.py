@@ -11,8 +11,7 @@ from playwright.sync_api import Page
 from visuals.examples import EXPLORERS
 
 from attncourse.palette import DARK, LIGHT
-from attncourse.site.explorers import bundle
-from attncourse.visuals.explorers import module_names, module_source
+from attncourse.site.explorers import site_script
 from attncourse.visuals.figures import panels, show
 from attncourse.visuals.tables import table
 
@@ -93,8 +92,7 @@ def host(scheme: Scheme, tmp_path: Path, open_page: OpenPage) -> Callable[..., P
 
     def host_(name: str, outputs: str) -> Page:
         root, before, _ = HOSTS[name]
-        script = bundle({name: module_source(name) for name in module_names()})
-        (tmp_path / "explorers.js").write_text(script, "utf-8")
+        (tmp_path / "explorers.js").write_text(site_script(), "utf-8")
         page = tmp_path / "page.html"
         page.write_text(
             f"<!doctype html><html lang=en {root}><meta charset=utf-8>{before}{outputs}"

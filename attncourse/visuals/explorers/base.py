@@ -29,15 +29,19 @@ def style_sheet() -> str:
     return f"{colours_of_the_host(root)}{root} {{ {colours} }}\n{rules}"
 
 
-def module_source(name: str) -> str:
-    """The complete ES module of an explorer, which ends in ``export default { render };``.
+def shared_source() -> str:
+    """What stands in front of every explorer's own code: the style sheet and the helpers."""
+    return f"const STYLE = {json.dumps(style_sheet())};\n" + own_source("shared")
 
-    anywidget takes one file and a page opened from ``file://`` may import none, so the shared
-    style and helpers stand in front of the explorer's own code.
-    """
-    parts = [f"const STYLE = {json.dumps(style_sheet())};"]
-    parts += [(FOLDER / f"{part}.js").read_text("utf-8") for part in ("shared", name)]
-    return "\n".join(parts)
+
+def own_source(name: str) -> str:
+    """An explorer's own code, which ends in ``export default { render };``."""
+    return (FOLDER / f"{name}.js").read_text("utf-8")
+
+
+def module_source(name: str) -> str:
+    """The complete ES module of an explorer: anywidget takes one file, which may import none."""
+    return f"{shared_source()}\n{own_source(name)}"
 
 
 def numbers(name: str, given: Any, shape: str, dimensions: int) -> Any:
