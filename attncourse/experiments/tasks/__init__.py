@@ -157,7 +157,7 @@ def _full(task: Task) -> Task:
 #: every task by name, in the order in which the course needs them
 QUICK: dict[str, Task] = {task.name: task for task in _TASKS}
 FULL: dict[str, Task] = {name: _full(task) for name, task in QUICK.items()}
-#: tasks that are done only when they are named: the scenes, with features that stay as they are
+#: done only when named; the scenes, with an encoder that stays as it is
 ON_REQUEST: dict[str, Task] = {
     f"frozen/{name}": replace(
         QUICK[f"scenes/{name}"],

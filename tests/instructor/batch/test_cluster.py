@@ -252,13 +252,10 @@ def test_a_worker_that_would_show_the_exchange_to_students_code_is_refused(cours
     refused(course, "--scheduler", cluster.address, words=words)
 
 
-@pytest.mark.parametrize(
-    "changed", ["attention.py", "grading.py", "instructor/batch/job.py", "experiments/training.py"]
-)
-def test_a_worker_with_another_version_is_refused(course, cluster, tmp_path, changed):
+def test_a_worker_with_another_version_is_refused(course, cluster, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(ROOT / "attncourse", other / "attncourse")
-    with (other / "attncourse" / changed).open("a") as file:
+    with (other / "attncourse" / "experiments" / "training.py").open("a") as file:
         file.write("# changed\n")
     cluster.start_worker(PYTHONPATH=str(other))
     words = ["the Dask worker at tcp://127.0.0.1:", "another version of attncourse"]

@@ -1,7 +1,12 @@
 """What decides on a score is in the digest; what machines have to have in common is compared."""
 
+import shutil
 from dataclasses import replace
 
+import pytest
+
+from attncourse.dependencies import PACKAGE
+from attncourse.instructor.batch import fingerprint
 from attncourse.instructor.batch.fingerprint import installed
 
 
@@ -26,3 +31,16 @@ def test_what_is_not_the_same_is_said():
     )
     assert here.unlike(replace(here, libraries={**here.libraries, "unknown": "1"})) == ""
     assert here.unlike(replace(here, libraries={})).endswith(f" and {len(here.libraries) - 5} more")
+
+
+@pytest.mark.parametrize(
+    "changed", ["attention.py", "grading.py", "instructor/batch/job.py", "experiments/training.py"]
+)
+def test_a_change_anywhere_in_the_package_makes_another_version(tmp_path, monkeypatch, changed):
+    here, other = installed(), tmp_path / "attncourse"
+    shutil.copytree(PACKAGE, other)
+    monkeypatch.setattr(fingerprint, "PACKAGE", other)
+    assert here.unlike(installed()) == ""
+    with (other / changed).open("a") as file:
+        file.write("# changed\n")
+    assert here.unlike(installed()) == "another version of attncourse"
