@@ -23,6 +23,7 @@ from attncourse.circuits import (
     symmetry,
 )
 from attncourse.pretrained.heads import Heads
+from attncourse.pretrained.reading import LayerHeads
 
 Projections = tuple[Tensor, Tensor, Tensor]  # W_q, W_k, W_v, each [h, d_k, d_model]
 HEAD, LAYER = "head", "layer"
@@ -111,7 +112,7 @@ def survey(
         layer = heads[number]
         for weights, projections in (
             (TRAINED, (layer.W_q, layer.W_k, layer.W_v)),
-            (RANDOM, _random_projections(heads, generator)),
+            (RANDOM, _random_projections(layer, generator)),
         ):
             place = {"model": heads.name, "weights": weights, "layer": number}
             rows += [place | row for row in _measure(projections)]
@@ -142,16 +143,14 @@ def _measure(projections: Projections) -> Iterator[dict[str, object]]:
     }
 
 
-def _random_projections(heads: Heads, generator: torch.Generator) -> Projections:
-    """Normal numbers in the shapes of one layer."""
-    groups, shape = heads.num_key_value_heads, (heads.d_k, heads.d_model)
+def _random_projections(layer: LayerHeads, generator: torch.Generator) -> Projections:
+    """Normal numbers in the shapes of a layer."""
+    groups, (h, *shape) = layer.num_key_value_heads, layer.W_q.shape
     W_k, W_v = (
-        torch.randn(groups, *shape, generator=generator).repeat_interleave(
-            heads.num_heads // groups, dim=0
-        )
+        torch.randn(groups, *shape, generator=generator).repeat_interleave(h // groups, dim=0)
         for _ in range(2)
     )
-    return torch.randn(heads.num_heads, *shape, generator=generator), W_k, W_v
+    return torch.randn(h, *shape, generator=generator), W_k, W_v
 
 
 def summarise(frame: pd.DataFrame) -> pd.DataFrame:
