@@ -182,8 +182,10 @@ def _described(stack: Layers) -> str:
     """The sizes of a stack in words."""
     shape = stack.shapes[0]
     shared = f" on {shape.key_heads} key heads" * (shape.key_heads < shape.heads)
-    same = f" (with {stack.distinct} set of weights)" * (stack.distinct < stack.count)
+    same = f" that share {stack.distinct} sets of weights" * (stack.distinct < stack.count)
     return (
-        f"{stack.count} layers{same} of {shape.heads} heads{shared}, d_model {shape.d_model}, "
+        f"{stack.count} layers of {shape.heads} heads{shared}{same}, d_model {shape.d_model}, "
         f"d_k {shape.d_k}"
+        + ", queries and keys normed" * stack.normed
+        + f", value = key in {stack.without_values}" * (stack.without_values > 0)
     )

@@ -180,6 +180,16 @@ class Layers:
         """How many layers have weights of their own."""
         return len({self._own(layer) for layer in range(self.count)})
 
+    @property
+    def normed(self) -> bool:
+        """Whether queries and keys are normed."""
+        return self._stack.norm is not None and self._stack.norm.when(self.settings)
+
+    @property
+    def without_values(self) -> int:
+        """How many layers take their keys for values."""
+        return sum(self._stack.value_is_key(self.settings, layer) for layer in range(self.count))
+
     def read(self, layer: int) -> LayerHeads:
         """The heads of one layer, from the file."""
         stack, settings, shape = self._stack, self.settings, self.shapes[layer]
@@ -263,7 +273,7 @@ class Layers:
 
     def _norms(self, layer: int, tensors: _Tensors) -> tuple[Norm | None, Norm | None, Norm | None]:
         named, shape = self._stack.norm, self.shapes[layer]
-        if named is None or not named.when(self.settings):
+        if named is None or not self.normed:
             return None, None, None
         given = [self.settings.get(name) for name in named.eps]
         eps = next((float(value) for value in given if value is not None), 1e-5)
