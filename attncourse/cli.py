@@ -228,7 +228,7 @@ def _survey(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
             "minilm (shipped with the extra attncourse[models], needs no network), a folder with "
             "config.json and safetensors, a .safetensors file with config.json beside it, or an id "
             "on the Hugging Face hub such as openai-community/gpt2; BERT, GPT, LLaMA, T5, Whisper, "
-            "CLIP and others, 75 families in all"
+            "CLIP and many other families"
         ),
     )
     command.add_argument(

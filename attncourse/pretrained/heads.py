@@ -7,7 +7,8 @@ from pathlib import Path
 
 from attncourse.pretrained.checkpoint import Checkpoint
 from attncourse.pretrained.families import FAMILIES
-from attncourse.pretrained.reading import LayerHeads, Layers
+from attncourse.pretrained.layer import LayerHeads
+from attncourse.pretrained.reading import Layers
 from attncourse.pretrained.sources import CheckpointError, find
 from attncourse.pretrained.stack import Stack
 

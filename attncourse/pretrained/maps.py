@@ -7,7 +7,7 @@ from torch import Tensor
 
 from attncourse.arguments import check_features, check_like_weight, shape_of
 from attncourse.attention import attention_weights
-from attncourse.pretrained.reading import LayerHeads
+from attncourse.pretrained.layer import LayerHeads
 from attncourse.pretrained.terms import rotate
 
 

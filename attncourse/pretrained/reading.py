@@ -3,101 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from attncourse.pretrained.checkpoint import Checkpoint
+from attncourse.pretrained.layer import Kind, LayerHeads
 from attncourse.pretrained.sources import CheckpointError
-from attncourse.pretrained.stack import Modality, Place, QKNorm, Shape, Stack
-from attncourse.pretrained.terms import Norm, Relative
-
-Kind = Literal["encoder", "decoder", "cross"]
-
-
-@dataclass(frozen=True, eq=False)
-class LayerHeads:
-    """The projections of one layer: one matrix for each of its h heads, as in ``nn.Linear``.
-
-    ============  =====================  ===============================================
-    ``W_q``       ``[h, d_k, d_model]``
-    ``W_k``       ``[h, d_k, d_model]``  for each *query* head the keys that it reads
-    ``W_v``       ``[h, d_v, d_model]``  for each *query* head the values that it moves
-    ``W_o``       ``[h, d_model, d_v]``
-    ``b_q, b_k``  ``[h, d_k]`` or None
-    ``b_v``       ``[h, d_v]`` or None
-    ``b_o``       ``[d_model]`` or None
-    ============  =====================  ===============================================
-
-    In grouped-query attention g = h / ``num_key_value_heads`` neighbouring query heads share one
-    key head: heads 0 to g − 1 the first one, g to 2g − 1 the second (Ainslie et al. 2023). It
-    stands in ``W_k`` and ``W_v`` once for each of them.
-
-    Attributes:
-        kind: ``"cross"`` if the keys are of another sequence, otherwise ``"decoder"`` if a token
-            sees only itself and those before it, ``"encoder"`` if it sees both sides. CLIP's text
-            tower is a decoder in this sense.
-        modality: what a token that asks is a piece of: ``"text"``, ``"vision"``, ``"audio"``.
-        number: of the layer among those of its kind and modality, from 0.
-        num_key_value_heads: key and value heads; fewer than h in grouped-query attention.
-        scale: what the scores are multiplied with; 1/√d_k in most models, 1 in T5.
-        causal: a token attends to itself and to those before it.
-        window: how many tokens back a causal token sees, itself among them; where it sees both
-            sides, how far it sees to either. None sees all.
-        rotary: the parameters of rotary positions, as the configuration gives them;
-            ``interleaved`` beside them where neighbouring features are turned together, not those
-            half a head apart. None without.
-        norm_q, norm_k, norm_v: the norms that queries, keys and values pass; None without. The
-            scores are then not ``xᵀ M y`` with any M: see ``beside``.
-        relative: what the distance of two tokens adds to their score; None without.
-        soft_cap: c, where scores become ``c · tanh(scores / c)``; None without.
-        sink: ``[h]``, a score that takes attention from all keys; None without.
-        value_is_key: the layer has no values of its own, and ``W_v`` is ``W_k``.
-        unmapped: what the layer does that ``attention_maps`` does not know; None if nothing.
-    """
-
-    W_q: Tensor
-    W_k: Tensor
-    W_v: Tensor
-    W_o: Tensor
-    b_q: Tensor | None
-    b_k: Tensor | None
-    b_v: Tensor | None
-    b_o: Tensor | None
-    kind: Kind
-    modality: Modality
-    number: int
-    num_key_value_heads: int
-    scale: float
-    causal: bool
-    window: int | None
-    rotary: Mapping[str, Any] | None
-    norm_q: Norm | None
-    norm_k: Norm | None
-    norm_v: Norm | None
-    relative: Relative | None
-    soft_cap: float | None
-    sink: Tensor | None
-    value_is_key: bool
-    unmapped: str | None
-
-    @property
-    def beside(self) -> tuple[str, ...]:
-        """What makes this layer's scores beside ``M = W_qᵀ W_k``, in words; empty if nothing does.
-
-        Biases, the causal mask and a window are not counted.
-        """
-        named = {
-            "norms of query and key": self.norm_q,
-            "rotary positions": self.rotary,
-            "a term of the distance": self.relative,
-            f"a cap at {self.soft_cap:g}" if self.soft_cap is not None else "": self.soft_cap,
-            "a sink": self.sink,
-        }
-        return tuple(words for words, there in named.items() if there is not None)
+from attncourse.pretrained.stack import Place, QKNorm, Shape, Stack
+from attncourse.pretrained.terms import Norm
 
 
 class Layers:
@@ -193,12 +109,11 @@ class Layers:
     def read(self, layer: int) -> LayerHeads:
         """The heads of one layer, from the file."""
         stack, settings, shape = self._stack, self.settings, self.shapes[layer]
-        W, b = self._weights(layer)
+        W, b = self._linear_maps(layer)
         if stack.value_is_key(settings, layer):
-            W[stack.value, "v"], b[stack.value, "v"] = W[stack.key, "k"], b[stack.key, "k"]
-        maps = [(stack.query, "q"), (stack.key, "k"), (stack.value, "v"), (stack.output, "o")]
-        W_q, W_k, W_v, W_o = _in_one_dtype(*(W[part] for part in maps))
-        b_q, b_k, b_v, b_o = (b[part] for part in maps)
+            W["v"], b["v"] = W["k"], b["k"]
+        W_q, W_k, W_v, W_o = _in_one_dtype(*(W[letter] for letter in "qkvo"))
+        b_q, b_k, b_v, b_o = (b[letter] for letter in "qkvo")
         tensors = _Tensors(self._checkpoint, self._prefix, self._own(layer))
         norm_q, norm_k, norm_v = self._norms(layer, tensors)
         per_head = functools.partial(_per_head, shape)
@@ -231,31 +146,28 @@ class Layers:
 
     # ------------------------------------------------------------ the linear maps
 
-    def _weights(
-        self, layer: int
-    ) -> tuple[dict[tuple[str, str], Tensor], dict[tuple[str, str], Tensor | None]]:
-        """Weight ``[d_out, d_in]`` and bias of q, k, v and o, by the name of the map and letter."""
+    def _linear_maps(self, layer: int) -> tuple[dict[str, Tensor], dict[str, Tensor | None]]:
+        """Weights ``[d_out, d_in]`` and biases ``[d_out]`` or None, by the letters q, k, v, o."""
         stack, shape = self._stack, self.shapes[layer]
         inner, outer = shape.heads * shape.d_k, shape.key_heads * shape.d_k
         rows = {"q": inner, "k": outer, "v": outer, "o": shape.d_model}
-        letters = {"q": stack.query, "k": stack.key, "v": stack.value, "o": stack.output}
-        weights: dict[tuple[str, str], Tensor] = {}
-        biases: dict[tuple[str, str], Tensor | None] = {}
+        names = {"q": stack.query, "k": stack.key, "v": stack.value, "o": stack.output}
+        weights: dict[str, Tensor] = {}
+        biases: dict[str, Tensor | None] = {}
         for part in self._parts(layer):
-            here = [letter for letter, name in letters.items() if name == part]
-            d_in = inner if here == ["o"] else shape.d_model
-            sizes = [rows[letter] for letter in here]
+            letters = [letter for letter, name in names.items() if name == part]
+            sizes = [rows[letter] for letter in letters]
+            d_in = inner if part == stack.output else shape.d_model
             weight, bias = self._linear(layer, part, sum(sizes), d_in)
             cut = self._cut(shape, sizes)
-            for letter, piece in zip(here, cut(weight), strict=True):
-                weights[part, letter] = piece
-            for letter, piece in zip(here, cut(bias) if bias is not None else here, strict=True):
-                biases[part, letter] = None if bias is None else piece
+            weights |= zip(letters, cut(weight), strict=True)
+            biases |= dict.fromkeys(letters)
+            if bias is not None:
+                biases |= zip(letters, cut(bias), strict=True)
         for letter, name in zip("qkv", stack.biases or (), strict=False):
             if name is not None:
-                at = (letters[letter], letter)
-                whole = self._checkpoint.read(self._name(layer, name), (rows[letter],))
-                biases[at] = whole.to(weights[at].dtype)
+                bias = self._checkpoint.read(self._name(layer, name), (rows[letter],))
+                biases[letter] = bias.to(weights[letter].dtype)
         return weights, biases
 
     def _linear(self, layer: int, part: str, d_out: int, d_in: int) -> tuple[Tensor, Tensor | None]:
@@ -268,6 +180,18 @@ class Layers:
         if part not in self._biased:
             return weight, None
         return weight, self._checkpoint.read(f"{name}.bias", (d_out,)).to(weight.dtype)
+
+    def _cut(self, shape: Shape, sizes: list[int]) -> Callable[[Tensor], Sequence[Tensor]]:
+        """How rows that lie in one matrix become those of query, key and value."""
+        if len(sizes) < 3 or not self._stack.grouped_rows(self.settings):
+            return lambda rows: rows.split(sizes)
+
+        def by_group(rows: Tensor) -> list[Tensor]:
+            together = shape.heads // shape.key_heads
+            groups = rows.unflatten(0, (shape.key_heads, together + 2, shape.d_k))
+            return [part.flatten(0, 2) for part in groups.split([together, 1, 1], dim=1)]
+
+        return by_group
 
     # ------------------------------------------------------------ norms
 
@@ -293,18 +217,6 @@ class Layers:
             )
         value = Norm(None, None, eps, centred=False, together=False) if named.value else None
         return norms[0], norms[1], value
-
-    def _cut(self, shape: Shape, sizes: list[int]) -> Any:
-        """How rows that lie in one matrix become those of query, key and value."""
-        if len(sizes) < 3 or not self._stack.grouped_rows(self.settings):
-            return lambda rows: rows.split(sizes)
-
-        def by_group(rows: Tensor) -> list[Tensor]:
-            together = shape.heads // shape.key_heads
-            groups = rows.unflatten(0, (shape.key_heads, together + 2, shape.d_k))
-            return [part.flatten(0, 2) for part in groups.split([together, 1, 1], dim=1)]
-
-        return by_group
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from attncourse.circuits import (
     symmetry,
 )
 from attncourse.pretrained.heads import Heads
-from attncourse.pretrained.reading import LayerHeads
+from attncourse.pretrained.layer import LayerHeads
 
 Projections = tuple[Tensor, Tensor, Tensor]  # W_q, W_k, W_v, each [h, d_k, d_model]
 HEAD, LAYER = "head", "layer"
