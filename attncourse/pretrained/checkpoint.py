@@ -40,6 +40,10 @@ class Settings:
         """The settings in a section: of one tower of a model that has several."""
         return Settings(self.name, self.section(name), name)
 
+    def with_defaults(self, defaults: Mapping[str, Any]) -> Settings:
+        """The same, with what the configuration leaves out."""
+        return Settings(self.name, {**defaults, **self.values}, self.of)
+
     def number(self, *names: str, otherwise: int | None = None) -> int:
         """The whole number that the configuration gives under one of its possible names.
 

@@ -570,11 +570,20 @@ _CLIP_TEXT = Stack(
     "encoder.layers.{}.self_attn.", "q_proj", "k_proj", "v_proj", "out_proj", causal=causal
 )
 _CLIP_VISION = _CLIP_TEXT.but(modality="vision", causal=never)
+_OF_BASE = {"num_hidden_layers": 12, "num_attention_heads": 12, "hidden_size": 768}
 _CLIP = (
-    _CLIP_TEXT.but(layer="text_model.encoder.layers.{}.self_attn.", section="text_config"),
-    _CLIP_VISION.but(layer="vision_model.encoder.layers.{}.self_attn.", section="vision_config"),
+    _CLIP_TEXT.but(
+        layer="text_model.encoder.layers.{}.self_attn.",
+        section="text_config",
+        defaults=_OF_BASE | {"num_attention_heads": 8, "hidden_size": 512},
+    ),
+    _CLIP_VISION.but(
+        layer="vision_model.encoder.layers.{}.self_attn.",
+        section="vision_config",
+        defaults=_OF_BASE,
+    ),
 )
-_SIGLIP = (_CLIP[0].but(causal=never), _CLIP[1])
+_SIGLIP = (_CLIP[0].but(causal=never, defaults=_OF_BASE), _CLIP[1])
 _WAV2VEC2 = Stack(
     "encoder.layers.{}.attention.", "q_proj", "k_proj", "v_proj", "out_proj", modality="audio"
 )

@@ -25,8 +25,10 @@ class Layers:
 
     def __init__(self, checkpoint: Checkpoint, stack: Stack) -> None:
         self._checkpoint, self._stack = checkpoint, stack
-        settings = checkpoint.settings.of_part(stack.section) if stack.section else None
-        self.settings = settings = settings or checkpoint.settings
+        settings = checkpoint.settings
+        if stack.section:
+            settings = settings.of_part(stack.section)
+        self.settings = settings = settings.with_defaults(stack.defaults)
         name = checkpoint.name
         if reason := stack.refused(settings):
             raise CheckpointError(f"{name} {reason}")

@@ -148,9 +148,11 @@ def rope(
         part = settings.get(names[1], share)
         if part is not None:
             given.setdefault("partial_rotary_factor", part)
-        context = settings.get("max_position_embeddings")
-        if given.get("rope_type", given.get("type")) == "llama3" and context is not None:
-            given.setdefault("original_max_position_embeddings", context)
+        if given.get("rope_type", given.get("type")) in ("llama3", "yarn"):
+            before = "original_max_position_embeddings"
+            if settings.get(before) is not None:
+                given[before] = settings.get(before)
+            given.setdefault(before, settings.get("max_position_embeddings"))
         return given | {"interleaved": True} if interleaved else given
 
     return rule

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 from torch import Tensor
@@ -70,6 +70,7 @@ class Stack:
         biased: whether the model uses the biases that the file may hold.
         modality: what a token that asks is: a piece of text, of a picture, of a sound.
         section: of the configuration; empty for the whole.
+        defaults: sizes that published configurations leave out.
         cross: the keys are of another sequence.
         causal: a token sees those before it alone.
         depth, heads, key_heads, width: where the configuration says how many.
@@ -93,11 +94,12 @@ class Stack:
     biased: Callable[[Settings], bool] = lambda settings: True
     modality: Modality = "text"
     section: str = ""
+    defaults: Mapping[str, int] = field(default_factory=dict)
     cross: bool = False
     causal: Callable[[Settings], bool] = lambda settings: False
     depth: tuple[str, ...] = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
     heads: tuple[str, ...] = ("num_attention_heads", "n_head", "n_heads", "num_heads")
-    width: tuple[str, ...] = ("hidden_size", "n_embd", "dim", "d_model")
+    width: tuple[str, ...] = ("hidden_size", "n_embd", "n_embed", "dim", "d_model")
     key_heads: Callable[[Settings, int, int], int] = lambda settings, layer, heads: settings.number(
         "num_key_value_heads", otherwise=heads
     )

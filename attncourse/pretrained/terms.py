@@ -73,7 +73,7 @@ def rotate(x: Tensor, rotary: Mapping[str, Any]) -> Tensor:
         turned = torch.stack(pair, dim=-1).flatten(-2)
     else:
         turned = torch.cat(pair, dim=-1)
-    return torch.cat((turned, rest), dim=-1)
+    return torch.cat((_magnitude(rotary) * turned, rest), dim=-1)
 
 
 def _angles(rotary: Mapping[str, Any], T: int, d_k: int) -> Tensor:
@@ -92,10 +92,12 @@ def _angles(rotary: Mapping[str, Any], T: int, d_k: int) -> Tensor:
         frequencies = frequencies / float(rotary.get("factor", 1.0))
     elif kind == "llama3":
         frequencies = _stretch(rotary, frequencies)
+    elif kind == "yarn":
+        frequencies = _yarn(rotary, frequencies)
     elif kind != "default":
         raise ValueError(
             f"rotary positions of the kind {kind!r} are not known here, only 'default', 'linear', "
-            "'llama3' and 'proportional'; the heads themselves can be surveyed all the same"
+            "'llama3', 'yarn' and 'proportional'; the heads themselves can be surveyed all the same"
         )
     return torch.arange(T, dtype=torch.float64)[:, None] * frequencies
 
@@ -106,6 +108,40 @@ def _stretch(rotary: Mapping[str, Any], frequencies: Tensor) -> Tensor:
     low, high = rotary["low_freq_factor"], rotary["high_freq_factor"]
     kept = ((waves - low) / (high - low)).clamp(0, 1)  # how many fit: below low none is kept
     return frequencies * (kept + (1 - kept) / rotary["factor"])
+
+
+def _yarn(rotary: Mapping[str, Any], frequencies: Tensor) -> Tensor:
+    """YaRN: pairs that turn often keep their speed, slow ones get ``factor`` times slower.
+
+    Source: Peng et al. 2023 (arXiv 2309.00071), section 3.2.
+    """
+    features = 2 * len(frequencies)
+    ends = []
+    for name, otherwise in (("beta_fast", 32), ("beta_slow", 1)):
+        waves = rotary["original_max_position_embeddings"] / (
+            2 * math.pi * float(rotary.get(name) or otherwise)
+        )
+        ends.append(features * math.log(waves) / (2 * math.log(float(rotary["rope_theta"]))))
+    low, high = ends
+    if rotary.get("truncate", True):
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, features - 1)
+    pairs = torch.arange(len(frequencies), dtype=torch.float64)
+    slower = ((pairs - low) / (high - low or 0.001)).clamp(0, 1)
+    return frequencies * (1 - slower + slower / float(rotary["factor"]))
+
+
+def _magnitude(rotary: Mapping[str, Any]) -> float:
+    """What turned features are multiplied with: YaRN sharpens the scores of a longer context."""
+    if rotary.get("rope_type", rotary.get("type")) != "yarn":
+        return 1.0
+    if rotary.get("attention_factor") is not None:
+        return float(rotary["attention_factor"])
+    grown = math.log(max(float(rotary["factor"]), 1.0))
+    by, over = rotary.get("mscale"), rotary.get("mscale_all_dim")
+    if by and over:
+        return (0.1 * by * grown + 1) / (0.1 * over * grown + 1)
+    return 0.1 * grown + 1
 
 
 # ---------------------------------------------------------------- relative positions
@@ -121,7 +157,8 @@ class Relative(Protocol):
 def _ahead(query: Tensor, key: Tensor) -> Tensor:
     """By how many tokens key j is ahead of query i: ``[T_q, T_k]``, j − i."""
     T_q, T_k = query.shape[-2], key.shape[-2]
-    return torch.arange(T_k)[None, :] - torch.arange(T_q)[:, None]
+    device = query.device
+    return torch.arange(T_k, device=device)[None, :] - torch.arange(T_q, device=device)[:, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,8 +218,8 @@ class Slopes:
 
     def __call__(self, query: Tensor, key: Tensor) -> Tensor:
         # By the key's own position: a row's constant does nothing to its softmax.
-        slopes = self.slopes.to(torch.bfloat16 if self.bfloat16 else query.dtype)
-        lost = slopes[:, None, None] * torch.arange(key.shape[-2])
+        slopes = self.slopes.to(query.device, torch.bfloat16 if self.bfloat16 else query.dtype)
+        lost = slopes[:, None, None] * torch.arange(key.shape[-2], device=query.device)
         return lost.to(query) * self.scale
 
     @classmethod
@@ -221,11 +258,11 @@ class Disentangled:
         if self.log_buckets is not None:
             behind = _log_distance(behind, span, self.log_buckets)
         row = (behind + span).clamp(0, 2 * span - 1)  # [T_q, T_k]
-        total = torch.zeros(())
+        total = torch.zeros((), device=query.device)
         if self.keys is not None:
-            total = total + (query @ self.keys.mT).gather(-1, _for_heads(row, query))
+            total = total + (query @ self.keys.to(query).mT).gather(-1, _for_heads(row, query))
         if self.queries is not None:
-            of_key = (key @ self.queries.mT).gather(-1, _for_heads(row.mT, key))
+            of_key = (key @ self.queries.to(key).mT).gather(-1, _for_heads(row.mT, key))
             total = total + of_key.mT
         return total * self.scale
 
@@ -238,7 +275,7 @@ def _for_heads(row: Tensor, x: Tensor) -> Tensor:
 def _log_distance(distance: Tensor, span: int, max_position: int) -> Tensor:
     """Up to half the span as it is, beyond in logarithmic steps; in float32, as DeBERTa does it."""
     middle = span // 2
-    size = torch.where(distance.abs() < middle, torch.tensor(middle - 1), distance.abs())
+    size = distance.abs().where(distance.abs() >= middle, middle - 1)
     steps = torch.log(size / middle) / torch.log(torch.tensor((max_position - 1) / middle))
     far = (torch.ceil(steps * (middle - 1)) + middle) * distance.sign()
     return torch.where(size <= middle, distance, far.nan_to_num().to(torch.long))

@@ -157,6 +157,33 @@ def test_falcons_slopes_count_once(tmp_path):
         torch.testing.assert_close(output, wanted, atol=1e-4, rtol=1e-5)
 
 
+# Published configurations of SigLIP say nothing of its sizes; those of BLOOM have names of old.
+@pytest.mark.parametrize("tower", ["text", "vision"])
+def test_sizes_that_a_published_configuration_leaves_out_are_known(tmp_path, tower):
+    config = transformers.SiglipConfig()
+    sizes = getattr(config, f"{tower}_config")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "siglip"}))
+    save_file(
+        {
+            f"{tower}_model.encoder.layers.{layer}.self_attn.{part}_proj.weight": torch.eye(768)
+            for layer in range(sizes.num_hidden_layers)
+            for part in ("q", "k", "v", "out")
+        },
+        tmp_path / "model.safetensors",
+    )
+    heads = load_heads(tmp_path)
+    assert (heads.num_layers, heads.num_heads, heads.d_model) == (
+        sizes.num_hidden_layers,
+        sizes.num_attention_heads,
+        sizes.hidden_size,
+    )
+
+
+def test_the_width_of_an_older_bloom_is_found(copy):
+    heads = load_heads(copy("bloom", hidden_size=None, n_embd=None, n_embed=24))
+    assert heads.d_model == 24
+
+
 # ---------------------------------------------------------------- what cannot be right
 
 
@@ -169,7 +196,7 @@ def test_falcons_slopes_count_once(tmp_path):
         ("gemma4_text", {"num_kv_shared_layers": 1}, "late layers from earlier ones"),
         ("mpt", {"attn_config": {"alibi_bias_max": 4}}, "slopes of another length"),
         ("gpt_neo", {"attention_types": [[["global"], 2]]}, "attention_types for every layer"),
-        ("clip", {"text_config": {"hidden_size": 24}}, "num_layers in text_config"),
+        ("clip", {"text_config": {"hidden_size": 0}}, "hidden_size or .* in text_config"),
     ],
 )
 def test_what_is_not_known_is_refused_with_its_reason(copy, kind, changes, reason):

@@ -76,8 +76,8 @@ def test_shifting_all_tokens_leaves_rotary_maps_alone(llama_layer):
 
 
 def test_an_unknown_kind_of_rotary_positions_is_named(llama_layer):
-    layer = dataclasses.replace(llama_layer, rotary={"rope_type": "yarn", "rope_theta": 1e4})
-    with pytest.raises(ValueError, match=r"the kind 'yarn' are not known here"):
+    layer = dataclasses.replace(llama_layer, rotary={"rope_type": "longrope", "rope_theta": 1e4})
+    with pytest.raises(ValueError, match=r"the kind 'longrope' are not known here"):
         attention_maps(layer, torch.randn(5, 24))
 
 

@@ -47,6 +47,12 @@ LLAMA3_ROPE = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 32,
 }
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 100.0,
+    "factor": 8.0,
+    "original_max_position_embeddings": 32,
+}
 # An encoder and a decoder with different heads and layers.
 BART = {
     "vocab_size": VOCABULARY,
@@ -369,6 +375,20 @@ TINY = {
         LLAMA | {"rope_parameters": {"rope_type": "linear", "rope_theta": 100.0, "factor": 4.0}},
         _LLAMA,
     ),
+    "llama with positions by yarn": _model(
+        "Llama", "Model", LLAMA | {"head_dim": 10, "rope_parameters": YARN}, _LLAMA
+    ),
+    "qwen3 with positions by yarn": _model(
+        "Qwen3",
+        "Model",
+        LLAMA
+        | {
+            "head_dim": 10,
+            "rope_parameters": YARN
+            | {"mscale": 2.0, "mscale_all_dim": 0.5, "beta_fast": 4, "truncate": False},
+        },
+        _LLAMA,
+    ),
     "llama that sees both sides": _model(
         "Llama", "Model", LLAMA | {"is_causal": False}, _LLAMA._replace(kind="encoder")
     ),
@@ -463,15 +483,7 @@ TINY = {
         "Phi3", "Model", LLAMA | {"head_dim": 4, "partial_rotary_factor": 0.5}, _LLAMA
     ),
     "persimmon": _model("Persimmon", "Model", HEADS_OF_8, _PHI),
-    "gpt_oss": _model(
-        "GptOss",
-        "Model",
-        LLAMA
-        | WINDOW
-        | EXPERTS
-        | {"rope_parameters": {"rope_type": "default", "rope_theta": 100.0}},
-        _LLAMA,
-    ),
+    "gpt_oss": _model("GptOss", "Model", LLAMA | WINDOW | EXPERTS, _LLAMA),
     # ------------------------------------------------------------ encoders and decoders
     **_of(
         "Bart MBart Marian Pegasus Blenderbot BlenderbotSmall M2M100 PLBart", "Model", BART, *_BART
