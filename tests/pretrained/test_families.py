@@ -12,6 +12,7 @@ from pretrained import tiny_models
 from safetensors.torch import load_file, save_file
 
 from attncourse.pretrained import CheckpointError, attention_maps, load_heads
+from attncourse.pretrained.families import FAMILIES
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,11 @@ def maps_differ(folder, kind):
         )
         for layer, call in zip(load_heads(folder), calls, strict=True)
     )
+
+
+def test_every_family_is_proved_by_a_tiny_model():
+    proved = {getattr(transformers, tiny.config).model_type for tiny in tiny_models.TINY.values()}
+    assert proved == set(FAMILIES)
 
 
 # ---------------------------------------------------------------- configurations as they come
