@@ -143,12 +143,11 @@ class Heads:
     def grouped(self) -> bool:
         """Whether several query heads share a key head, in any layer."""
         return any(
-            stack.shapes[layer].key_heads < stack.shapes[layer].heads
-            for stack, layer in self._places
+            shape.key_heads < shape.heads for stack in self._stacks for shape in stack.shapes
         )
 
     def _the(self, size: str) -> int:
-        sizes = {getattr(stack.shapes[layer], size) for stack, layer in self._places}
+        sizes = {getattr(shape, size) for stack in self._stacks for shape in stack.shapes}
         if len(sizes) > 1:
             raise ValueError(
                 f"the layers of {self.name} differ in {size}: {sorted(sizes)}; ask a layer, or "
@@ -180,13 +179,17 @@ class Heads:
 
 
 def _described(stack: Layers) -> str:
-    """The sizes of a stack in words."""
-    shape = stack.shapes[0]
-    shared = f" on {shape.key_heads} key heads" * (shape.key_heads < shape.heads)
-    same = f" that share {stack.distinct} sets of weights" * (stack.distinct < stack.count)
+    """The sizes of a stack in words; "6 or 8" where its layers differ."""
+
+    def either(size: str) -> str:
+        return " or ".join(map(str, sorted({getattr(shape, size) for shape in stack.shapes})))
+
+    grouped = any(shape.key_heads < shape.heads for shape in stack.shapes)
     return (
-        f"{stack.count} layers of {shape.heads} heads{shared}{same}, d_model {shape.d_model}, "
-        f"d_k {shape.d_k}"
+        f"{stack.count} layers of {either('heads')} heads"
+        + f" on {either('key_heads')} key heads" * grouped
+        + f" that share {stack.distinct} sets of weights" * (stack.distinct < stack.count)
+        + f", d_model {either('d_model')}, d_k {either('d_k')}"
         + ", queries and keys normed" * stack.normed
         + f", value = key in {stack.without_values}" * (stack.without_values > 0)
     )

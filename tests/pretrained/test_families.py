@@ -349,7 +349,8 @@ def test_heads_say_where_layers_share_weights_and_where_values_are_keys(saved):
     assert torch.equal(heads[0].W_q, heads[1].W_q)
     assert not torch.equal(heads[1].W_q, heads[2].W_q)
     heads = load_heads(saved("gemma4_text"))
-    assert "queries and keys normed, value = key in 2" in repr(heads)
+    assert "on 2 or 3 key heads" in repr(heads)
+    assert "d_k 6 or 8, queries and keys normed, value = key in 2" in repr(heads)
     assert [layer.value_is_key for layer in heads] == [True, False, True]
     assert torch.equal(heads[0].W_v, heads[0].W_k)
     assert not torch.equal(heads[1].W_v, heads[1].W_k)
