@@ -215,7 +215,9 @@ def _survey(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
             "How alike are the query, key and value projections of trained models? Prints, beside "
             "random weights of the same shapes, the median and quartiles over all heads, and over "
             "layers with their heads summed. Statistics marked as gauge-invariant are properties "
-            "of a head; the others depend on which of many equal ways it is written down in."
+            "of a head; the others depend on which of many equal ways it is written down in. "
+            "Models with several kinds of attention (encoder, decoder, cross-attention, towers for "
+            "text and pictures) have them apart."
         ),
     )
     command.add_argument(
@@ -225,7 +227,8 @@ def _survey(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help=(
             "minilm (shipped with the extra attncourse[models], needs no network), a folder with "
             "config.json and safetensors, a .safetensors file with config.json beside it, or an id "
-            "on the Hugging Face hub such as openai-community/gpt2"
+            "on the Hugging Face hub such as openai-community/gpt2; BERT, GPT, LLaMA, T5, Whisper, "
+            "CLIP and many other families"
         ),
     )
     command.add_argument(

@@ -1,6 +1,7 @@
 """The heads of real models: read from safetensors, one layer at a time, and measured."""
 
-from attncourse.pretrained.heads import Heads, LayerHeads, load_heads
+from attncourse.pretrained.heads import Heads, load_heads
+from attncourse.pretrained.layer import LayerHeads
 from attncourse.pretrained.maps import attention_maps
 from attncourse.pretrained.sources import CheckpointError
 from attncourse.pretrained.surveying import STATISTICS, summarise, survey

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,65 @@ from torch import Tensor
 
 from attncourse.arguments import count_bad, known_finite
 from attncourse.pretrained.sources import CONFIG, CheckpointError, Source
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a configuration says, or one of its sections, such as that of a model's text tower.
+
+    Attributes:
+        name: of the checkpoint, for messages.
+        values: by name, as they stand in the file.
+        of: the section that they are of, for messages; empty for the whole.
+    """
+
+    name: str
+    values: Mapping[str, Any]
+    of: str = ""
+
+    def get(self, name: str, otherwise: Any = None) -> Any:
+        """What stands under a name; ``otherwise`` where nothing does, or null."""
+        value = self.values.get(name)
+        return otherwise if value is None else value
+
+    def of_part(self, name: str) -> Settings:
+        """The settings in a section: of one tower of a model that has several."""
+        return Settings(self.name, self.section(name), name)
+
+    def with_defaults(self, defaults: Mapping[str, Any]) -> Settings:
+        """The same, with what the configuration leaves out."""
+        return Settings(self.name, {**defaults, **self.values}, self.of)
+
+    def number(self, *names: str, otherwise: int | None = None) -> int:
+        """The whole number that the configuration gives under one of its possible names.
+
+        Args:
+            otherwise: what it is where the configuration gives none.
+        """
+        given = {name: self.values[name] for name in names if self.values.get(name) is not None}
+        if not given and otherwise is not None:
+            return otherwise
+        for number in given.values():
+            if isinstance(number, int) and not isinstance(number, bool) and number > 0:
+                return number
+        raise CheckpointError(
+            f"the {CONFIG} of {self.name} must give {' or '.join(names)}{self._where} as a whole "
+            f"number above 0, it gives {given or 'none'}"
+        )
+
+    def section(self, name: str) -> dict[str, Any]:
+        """The object that the configuration gives under a name; empty where it gives none."""
+        section = self.values.get(name) or {}
+        if not isinstance(section, dict):
+            raise CheckpointError(
+                f"the {CONFIG} of {self.name} must give {name}{self._where} as a JSON "
+                f"object, it gives {section!r}"
+            )
+        return section
+
+    @property
+    def _where(self) -> str:
+        return f" in {self.of}" * bool(self.of)
 
 
 class Checkpoint:
@@ -30,7 +91,7 @@ class Checkpoint:
 
     def __init__(self, source: Source) -> None:
         self.name = source.name
-        self.config = _read_config(source.config)
+        self.settings = Settings(source.name, _read_config(source.config))
         self._file_of: dict[str, Path] = {}
         for file in source.tensors:
             try:
@@ -42,33 +103,6 @@ class Checkpoint:
                     f"{file} ({file.stat().st_size:,} bytes) is cut short or is not a "
                     f"safetensors file ({error}); download it again"
                 ) from None
-
-    def number(self, *names: str, otherwise: int | None = None) -> int:
-        """The whole number that the configuration gives under one of its possible names.
-
-        Args:
-            otherwise: what it is where the configuration gives none.
-        """
-        given = {name: self.config[name] for name in names if self.config.get(name) is not None}
-        if not given and otherwise is not None:
-            return otherwise
-        for number in given.values():
-            if isinstance(number, int) and not isinstance(number, bool) and number > 0:
-                return number
-        raise CheckpointError(
-            f"the {CONFIG} of {self.name} must give {' or '.join(names)} as a whole number above 0"
-            f", it gives {given or 'none'}"
-        )
-
-    def section(self, name: str) -> dict[str, Any]:
-        """The object that the configuration gives under a name; empty where it gives none."""
-        section = self.config.get(name) or {}
-        if not isinstance(section, dict):
-            raise CheckpointError(
-                f"the {CONFIG} of {self.name} must give {name} as a JSON object, "
-                f"it gives {section!r}"
-            )
-        return section
 
     def prefix(self, name: str) -> str:
         """What stands before ``name`` in this checkpoint, such as ``"bert."`` or nothing."""
@@ -86,6 +120,10 @@ class Checkpoint:
         """Whether there is a tensor of this name."""
         return name in self._file_of
 
+    def names_with(self, part: str) -> Iterator[str]:
+        """The names that begin with ``part``, or have it after a dot."""
+        return (name for name in self._file_of if f".{part}" in f".{name}")
+
     def require(self, name: str) -> None:
         """Raise CheckpointError unless there is a tensor of this name."""
         if name not in self._file_of:
@@ -101,17 +139,18 @@ class Checkpoint:
         self.require(name)
         with safe_open(self._file_of[name], framework="pt") as tensors:
             tensor: Tensor = tensors.get_tensor(name)
-        if tuple(tensor.shape) != shape:
-            raise CheckpointError(
-                f"{name} in {self.name} has shape {list(tensor.shape)}, but by its {CONFIG} it "
-                f"should be {list(shape)}; weights and {CONFIG} are not of the same model"
-            )
         if tensor.dtype in (torch.float16, torch.bfloat16):
             tensor = tensor.float()
         if tensor.dtype not in (torch.float32, torch.float64):
             raise CheckpointError(
                 f"{name} in {self.name} is stored as {tensor.dtype}: quantised weights mean "
-                "nothing without their scales; take the checkpoint that was not quantised"
+                "nothing without their scales; take the checkpoint that was not quantised, or save "
+                "it in bfloat16 with the library that quantised it"
+            )
+        if tuple(tensor.shape) != shape:
+            raise CheckpointError(
+                f"{name} in {self.name} has shape {list(tensor.shape)}, but by its {CONFIG} it "
+                f"should be {list(shape)}; weights and {CONFIG} are not of the same model"
             )
         if known_finite(tensor) is False:
             raise CheckpointError(
@@ -122,6 +161,13 @@ class Checkpoint:
 
     def _missing(self, name: str) -> CheckpointError:
         near = get_close_matches(name, self._file_of, n=1, cutoff=0)
+        quantised = self.settings.section("quantization_config")
+        if quantised:
+            return CheckpointError(
+                f"{self.name} has no tensor {name}: by its {CONFIG} it is quantised "
+                f"({quantised.get('quant_method', 'by a method without a name')}), and packed "
+                "weights are not read here; take the checkpoint that was not quantised"
+            )
         return CheckpointError(
             f"{self.name} has no tensor {name}, which its {CONFIG} asks for"
             + (f"; the nearest of its {len(self._file_of)} is {near[0]}" if near else "")

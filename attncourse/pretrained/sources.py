@@ -27,6 +27,7 @@ MINILM_SHA256 = {
 CONFIG = "config.json"
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+ADAPTER = "adapter_config.json"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _POINTER = b"version https://git-lfs.github.com/spec/"  # how a pointer of Git LFS begins
 
@@ -76,10 +77,19 @@ def _found(source: str | Path) -> Source:
 
 
 def _in_folder(folder: Path, name: str) -> Source:
+    if (folder / ADAPTER).is_file():
+        raise CheckpointError(
+            f"{folder} has an {ADAPTER}: what it adds to the weights is not read here. Merge it "
+            "once with peft, AutoPeftModel.from_pretrained(...).merge_and_unload(), and save that"
+            + f"; or name the file of the base, {folder / SINGLE}"
+            * (folder / SINGLE).is_file()
+        )
     config = _config_in(folder)
     index = folder / INDEX
     if index.is_file():
         tensors = [folder / shard for shard in _shards(index)]
+        if (folder / SINGLE).is_file():  # where there are both, transformers takes this one
+            tensors = [folder / SINGLE]
         missing = [file.name for file in tensors if not file.is_file()]
         if missing:
             raise CheckpointError(
@@ -198,12 +208,10 @@ def _from_hub(repository: str) -> Source:
         # The folder is named for the commit: all files come from the same one.
         commit = config.parent.name
         try:
-            index = Path(hf_hub_download(repository, INDEX, revision=commit))
-            files = _shards(index)
+            hf_hub_download(repository, SINGLE, revision=commit)
         except EntryNotFoundError:
-            files = [SINGLE]
-        for file in files:
-            hf_hub_download(repository, file, revision=commit)
+            for shard in _shards(Path(hf_hub_download(repository, INDEX, revision=commit))):
+                hf_hub_download(repository, shard, revision=commit)
     return _in_folder(config.parent, repository)
 
 

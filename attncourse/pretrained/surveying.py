@@ -23,6 +23,7 @@ from attncourse.circuits import (
     symmetry,
 )
 from attncourse.pretrained.heads import Heads
+from attncourse.pretrained.layer import LayerHeads
 
 Projections = tuple[Tensor, Tensor, Tensor]  # W_q, W_k, W_v, each [h, d_k, d_model]
 HEAD, LAYER = "head", "layer"
@@ -96,9 +97,10 @@ def survey(
     Returns:
         One row for each head and each layer, trained and random. The columns are ``model``,
         ``weights`` (``"trained"`` or ``"random"``), ``level`` (``"head"`` or ``"layer"``),
-        ``layer``, ``head`` (missing for a layer), then one for each of ``STATISTICS``; NaN where
-        it is not computed for a sum. ``attrs["gauge_invariant"]`` says of each whether it is.
-        Biases and the gain of layer norms are left out, and so are rotary positions.
+        ``kind`` and ``modality`` as a layer has them, ``layer`` (counted from 0 in each of these),
+        ``head`` (missing for a layer), then one for each of ``STATISTICS``; NaN where it is not
+        computed for a sum. ``attrs["gauge_invariant"]`` says of each whether it is. Biases and
+        norms are left out, and so is what makes scores beside M (``LayerHeads.beside``).
 
     Raises:
         CheckpointError: the checkpoint turns out damaged while it is read.
@@ -111,13 +113,19 @@ def survey(
         layer = heads[number]
         for weights, projections in (
             (TRAINED, (layer.W_q, layer.W_k, layer.W_v)),
-            (RANDOM, _random_projections(heads, generator)),
+            (RANDOM, _random_projections(layer, generator)),
         ):
-            place = {"model": heads.name, "weights": weights, "layer": number}
+            place = {
+                "model": heads.name,
+                "weights": weights,
+                "kind": layer.kind,
+                "modality": layer.modality,
+                "layer": layer.number,
+            }
             rows += [place | row for row in _measure(projections)]
     if progress is not None:
         progress(heads.num_layers, heads.num_layers)
-    columns = ["model", "weights", "level", "layer", "head", *STATISTICS]
+    columns = ["model", "weights", "level", "kind", "modality", "layer", "head", *STATISTICS]
     frame = pd.DataFrame(rows, columns=columns).astype({"head": "Int64"})
     frame.attrs["gauge_invariant"] = {
         name: statistic.gauge_invariant for name, statistic in STATISTICS.items()
@@ -142,16 +150,36 @@ def _measure(projections: Projections) -> Iterator[dict[str, object]]:
     }
 
 
-def _random_projections(heads: Heads, generator: torch.Generator) -> Projections:
-    """Normal numbers in the shapes of one layer."""
-    groups, shape = heads.num_key_value_heads, (heads.d_k, heads.d_model)
+def _random_projections(layer: LayerHeads, generator: torch.Generator) -> Projections:
+    """Normal numbers in the shapes of a layer."""
+    groups, (h, *shape) = layer.num_key_value_heads, layer.W_q.shape
     W_k, W_v = (
-        torch.randn(groups, *shape, generator=generator).repeat_interleave(
-            heads.num_heads // groups, dim=0
-        )
+        torch.randn(groups, *shape, generator=generator).repeat_interleave(h // groups, dim=0)
         for _ in range(2)
     )
-    return torch.randn(heads.num_heads, *shape, generator=generator), W_k, W_v
+    return torch.randn(h, *shape, generator=generator), W_k, W_v
+
+
+def parts(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The survey of one model, its kinds apart: encoder, decoder and cross-attention.
+
+    Args:
+        frame: the rows of one model.
+
+    Returns:
+        Each part with what tells it from the others: its kind, its modality where kinds are the
+        same, or nothing where there is one part alone.
+    """
+    if "kind" not in frame:  # a record of before there were kinds
+        return [("", frame)]
+    found = list(frame.groupby(["modality", "kind"], sort=False))
+    kinds = [kind for (_, kind), _ in found]
+    if len(found) == 1:
+        return [("", frame)]
+    return [
+        (kind if kinds.count(kind) == 1 else f"{modality} {kind}", rows)
+        for (modality, kind), rows in found
+    ]
 
 
 def summarise(frame: pd.DataFrame) -> pd.DataFrame:
@@ -163,20 +191,29 @@ def summarise(frame: pd.DataFrame) -> pd.DataFrame:
     Returns:
         One row for each model, level and statistic, with the columns ``trained`` and ``random``,
         each as ``"median [lower quartile, upper quartile]"``, and ``gauge-invariant``, yes or no.
+        Where a model has several kinds of attention, the level names them: ``"cross: each head"``.
     """
-    summary = {}
+    summary: dict[tuple[str, str, str], dict[str, str]] = {}
     for model in frame["model"].unique():
-        for level, title in ((HEAD, "each head"), (LAYER, "heads of a layer summed")):
-            part = frame[(frame["model"] == model) & (frame["level"] == level)]
-            for name, statistic in STATISTICS.items():
-                if level == HEAD or statistic.of_sum:
-                    summary[model, title, statistic.label] = {
-                        weights: _quartiles(part.loc[part["weights"] == weights, name])
-                        for weights in (TRAINED, RANDOM)
-                    } | {"gauge-invariant": "yes" if statistic.gauge_invariant else "no"}
+        for name, rows in parts(frame[frame["model"] == model]):
+            for level, title in ((HEAD, "each head"), (LAYER, "heads of a layer summed")):
+                part = rows[rows["level"] == level]
+                titled = f"{name}: {title}" if name else title
+                summary |= {
+                    (model, titled, statistic.label): _row(part, column, statistic)
+                    for column, statistic in STATISTICS.items()
+                    if level == HEAD or statistic.of_sum
+                }
     table = pd.DataFrame.from_dict(summary, orient="index")
     table.index = pd.MultiIndex.from_tuples(table.index, names=["model", "level", "statistic"])
     return table
+
+
+def _row(part: pd.DataFrame, column: str, statistic: Statistic) -> dict[str, str]:
+    return {
+        weights: _quartiles(part.loc[part["weights"] == weights, column])
+        for weights in (TRAINED, RANDOM)
+    } | {"gauge-invariant": "yes" if statistic.gauge_invariant else "no"}
 
 
 def _quartiles(values: pd.Series) -> str:

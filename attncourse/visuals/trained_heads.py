@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from attncourse.palette import LIGHT
+from attncourse.pretrained.surveying import parts
 from attncourse.visuals.figures import Picture, panels, show
 
 # Query and key in their own colours where each stands beside the value.
@@ -18,7 +19,9 @@ OVERLAPS = {
 
 
 def survey_picture(frame: pd.DataFrame) -> Picture:
-    """Two panels for each model: symmetry by layer, and overlap of the row spaces by layer.
+    """Two panels for each model, and for each of its kinds of attention where it has several.
+
+    They show symmetry and the overlap of the row spaces, layer by layer.
 
     Args:
         frame: from :func:`attncourse.pretrained.survey`, or several of them under one another.
@@ -26,14 +29,15 @@ def survey_picture(frame: pd.DataFrame) -> Picture:
     drawn: list[Axes] = []
     alt: list[str] = []
     for model in frame["model"].unique():
-        of_model = frame[frame["model"] == model]
-        left, right = panels("Symmetry of the QK circuit", "Overlap of the row spaces")
-        alt += [f"{model}.", _symmetry(left, of_model), _overlaps(right, of_model)]
-        drawn += [left, right]
+        for part, rows in parts(frame[frame["model"] == model]):
+            name = f"{model}, {part}" if part else model
+            left, right = panels("Symmetry of the QK circuit", "Overlap of the row spaces")
+            alt += [f"{name}.", _symmetry(left, rows, name), _overlaps(right, rows, name)]
+            drawn += [left, right]
     return show(*drawn, alt=" ".join(alt))
 
 
-def _symmetry(axes: Axes, frame: pd.DataFrame) -> str:
+def _symmetry(axes: Axes, frame: pd.DataFrame, name: str) -> str:
     """Draw one dot for each head and a line for the sums; say the same in words."""
     trained = frame[frame["weights"] == "trained"]
     heads, sums = (trained[trained["level"] == level] for level in ("head", "layer"))
@@ -50,7 +54,7 @@ def _symmetry(axes: Axes, frame: pd.DataFrame) -> str:
         label="each head",
     )
     axes.plot(sums["layer"], sums["symmetry"], "-o", ms=3, color=LIGHT["ink"], label="heads summed")
-    _finish(axes, frame["model"].iloc[0])
+    _finish(axes, name)
     return (
         f"Symmetry: median {heads['symmetry'].median():.2f} for a head, "
         f"{sums['symmetry'].median():.2f} for a layer's heads summed, {chance.median():.2f} for "
@@ -58,19 +62,19 @@ def _symmetry(axes: Axes, frame: pd.DataFrame) -> str:
     )
 
 
-def _overlaps(axes: Axes, frame: pd.DataFrame) -> str:
+def _overlaps(axes: Axes, frame: pd.DataFrame, name: str) -> str:
     """Draw the median overlap of each layer, for each pair of projections; say it in words."""
     heads = frame[frame["level"] == "head"]
     trained, random = (heads[heads["weights"] == weights] for weights in ("trained", "random"))
     chance = random[list(OVERLAPS)].median().mean()
     axes.axhline(chance, color=LIGHT["muted"], lw=1, ls=(0, (2, 2)), label="random")
     medians = []
-    for name, (label, colour) in OVERLAPS.items():
-        by_layer = trained.groupby("layer")[name].median()
+    for column, (label, colour) in OVERLAPS.items():
+        by_layer = trained.groupby("layer")[column].median()
         axes.plot(by_layer.index, by_layer, "-", marker="o", ms=3, color=LIGHT[colour], label=label)
-        medians.append(f"{label} {trained[name].median():.2f}")
+        medians.append(f"{label} {trained[column].median():.2f}")
     axes.set_ylim(bottom=0)
-    _finish(axes, frame["model"].iloc[0])
+    _finish(axes, name)
     return f"Median overlap of row spaces: {', '.join(medians)}, random weights {chance:.2f}."
 
 

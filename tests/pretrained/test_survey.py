@@ -185,6 +185,40 @@ def test_the_summary_gives_medians_quartiles_and_marks(frame):
     assert row["random"].startswith(f"{part(frame, 'random', 'layer')['symmetry'].median():.3f}")
 
 
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """The survey of a model with an encoder, a decoder and cross-attention."""
+    folder = tmp_path_factory.mktemp("saved") / "whisper"
+    tiny_models.make("whisper").save_pretrained(folder)
+    return survey(load_heads(folder))
+
+
+def test_kinds_of_attention_stand_apart_each_with_its_own_layers(several):
+    rows = part(several, "trained", "head")
+    layers = rows.groupby(["modality", "kind"], sort=False)[["layer", "head"]].nunique()
+    assert layers.loc[("audio", "encoder")].tolist() == [2, 3]
+    assert layers.loc[("text", "decoder")].tolist() == [3, 4]
+    assert layers.loc[("text", "cross")].tolist() == [3, 4]
+    # A random head has the width of the trained one beside it: 24/3 and 24/4 of 24 features.
+    overlaps = part(several, "random", "head").groupby("kind")["overlap_qk"].mean()
+    assert overlaps["encoder"] == pytest.approx(8 / 24, abs=0.08)
+    assert overlaps["cross"] == pytest.approx(6 / 24, abs=0.08)
+
+
+def test_the_summary_names_kinds_where_a_model_has_several(several, frame):
+    table = summarise(pd.concat([several, frame]))
+    levels = table.index.get_level_values("level")
+    assert levels[table.index.get_level_values("model") == "llama"].unique().tolist() == [
+        "each head",
+        "heads of a layer summed",
+    ]
+    cross = several[(several["kind"] == "cross") & (several["level"] == "head")]
+    median = cross.loc[cross["weights"] == "trained", "symmetry"].median()
+    row = table.loc["whisper", "cross: each head", "symmetry"]
+    assert row["trained"].startswith(f"{median:.3f}")
+    assert "encoder: heads of a layer summed" in levels
+
+
 # ---------------------------------------------------------------- a real model
 
 

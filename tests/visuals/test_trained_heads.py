@@ -35,3 +35,14 @@ def test_a_model_of_one_layer_and_a_long_name_can_be_drawn(tmp_path):
     one = frame("/a/long/way/to/a/folder/with/a/model", 0.3).query("layer == 0")
     survey_picture(one).save(tmp_path / "one.png")
     assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_kinds_of_attention_have_panels_of_their_own():
+    kinds = [
+        frame("whole", value).assign(kind=kind, modality="text")
+        for kind, value in (("encoder", 0.4), ("cross", 0.1))
+    ]
+    picture = survey_picture(pd.concat(kinds))
+    assert picture._repr_mimebundle_()["text/html"].count("<svg") == 4
+    assert "whole, encoder. Symmetry: median 0.40" in picture.alt
+    assert "whole, cross. Symmetry: median 0.10" in picture.alt
