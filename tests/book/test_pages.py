@@ -48,8 +48,9 @@ PREDICTING = [
 ]
 AXE = ROOT / ".build" / "assets" / "node_modules" / "axe-core" / "axe.min.js"
 MEGABYTE = 1_000_000
-# Presses of the Tab key before the first explorer: 18 in the frame of a page, the rest its text's.
-MOST_STOPS = 32
+# Presses of the Tab key before the first explorer: one for each page in the contents, two more in
+# the frame of a page, the rest its text's.
+MOST_STOPS = len(CHAPTERS) + 16
 PAPER = 642  # px that A4 leaves between the margins
 
 every_page = pytest.mark.parametrize("where", PAGES)
