@@ -546,7 +546,10 @@ WRONG = {
     },
     "ps5.multiplications": {
         "zero": lambda *sizes, pool=False: 0,
-        "one too many": lambda *sizes, pool=False: 1.5 * multiplications_formula(*sizes, pool),
+        "half as many again": lambda *sizes, pool=False: (
+            1.5 * multiplications_formula(*sizes, pool)
+        ),
+        "one too many": lambda *sizes, pool=False: 1 + multiplications_formula(*sizes, pool),
         "a word": lambda *sizes, pool=False: "many",
     },
 }
