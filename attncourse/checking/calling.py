@@ -77,7 +77,7 @@ class Caller(Protocol):
         """The value for these arguments.
 
         With a cotangent of the value's shape also the gradients of `(value * cotangent).sum()` for
-        the floating-point tensors among them.
+        the floating-point tensors among them; of a tuple it is the first tensor that counts.
         """
         ...
 
@@ -131,6 +131,11 @@ def _whole_course() -> Iterator[list[bool]]:
 def _backward(
     value: object, inputs: list[Tensor], cotangent: Tensor
 ) -> tuple[Tensor | None, ...] | None:
+    for sequence in (tuple, list):
+        # Not next(iter(value)): a subclass may lie there.
+        if issubclass(type(value), sequence):
+            value = next(sequence.__iter__(value), None)  # type: ignore[arg-type]
+            break
     if not issubclass(type(value), Tensor):
         return None  # the value itself is wrong, and that is what will be reported
     with _without_overrides():

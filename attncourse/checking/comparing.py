@@ -161,10 +161,20 @@ def _number_problem(value: object, want: object) -> str | None:
         return f"it returned {_named(value)}; a number is wanted"
     assert isinstance(want, int | float)
     # A 0-dimensional float32 tensor is a fair answer, so its precision is enough.
-    if math.isclose(number, want, rel_tol=1e-5, abs_tol=1e-30):
+    rounded = isinstance(value, Tensor) and value.is_floating_point()
+    if isinstance(want, int) and not rounded:
+        if number == float(want):
+            return None
+    elif math.isclose(number, want, rel_tol=1e-5, abs_tol=1e-30):
         return None
-    got, right = _apart(number, want)
+    got, right = _counts(number, want) if isinstance(want, int) else _apart(number, want)
     return f"your result is {got}; {right} is wanted"
+
+
+def _counts(number: float, want: int) -> tuple[str, str]:
+    """What was counted and what is wanted, to the last digit: one too many is to be seen."""
+    whole = float(number).is_integer() and abs(number) < _TOO_LARGE
+    return (f"{number:.0f}" if whole else f"{number:.12g}"), str(want)
 
 
 def _apart(a: float, b: float) -> tuple[str, str]:

@@ -40,7 +40,8 @@ def case(
 
     `basic` cases are the ordinary use: a function that fails one of them scores 0.
     `weight` is its share of the points among all cases.
-    `gradient` also compares the gradients of a random weighted sum of the result.
+    `gradient` also compares the gradients of a random weighted sum of the result; where that is a
+    tuple, of its first tensor: what else is handed over may be meant for a person to look at.
     `withheld` is for the item's `examine` alone: fresh data, for instance.
     """
     return Case(name, args, kwargs, basic, weight, gradient, withheld)

@@ -581,6 +581,60 @@ def test_a_gradient_that_is_cut_is_explained():
     assert "no gradient flows back to the input" in verdict.hint
 
 
+class Pairs:
+    """A pair, of which the first learns and the second is looked at."""
+
+    returns = ("double", "square")
+
+    @staticmethod
+    def reference(x):
+        return 2 * x, x * x
+
+    @staticmethod
+    def cases(draw):
+        yield case("gradients", draw(3), gradient=True, basic=True)
+
+    misconceptions = (wrong("swapped", lambda x: (x * x, 2 * x), "They are swapped."),)
+
+
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_of_a_tuple_the_first_tensor_learns(kind):
+    pairs = item("ps0.pairs", points=1, minutes=1, difficulty="easy")(Pairs)
+    assert check_function(pairs, lambda x: kind((2 * x, (x * x).detach())), seed=0).passed
+    cut = check_function(pairs, lambda x: kind((2 * x.detach(), x * x)), seed=0)
+    assert "no gradient flows back to the input" in cut.hint
+    other = check_function(pairs, lambda x: kind((x + x.detach(), x * x)), seed=0)
+    assert "the values are right, but the gradient" in other.hint
+    for broken in (kind(), kind([None, torch.ones(3)])):
+        assert not check_function(pairs, lambda x, broken=broken: broken, seed=0).passed
+
+
+class Counted:
+    """A whole number."""
+
+    @staticmethod
+    def reference(n):
+        return 1_000_000 * n
+
+    @staticmethod
+    def cases(draw):
+        yield case("one count", draw.whole(3, 9), basic=True)
+
+    misconceptions = (wrong("one by one", lambda n: n, "Count in millions."),)
+
+
+def test_a_count_is_compared_exactly_and_shown_whole():
+    counted = item("ps0.counted", points=1, minutes=1, difficulty="easy")(Counted)
+    million = 1_000_000
+    for fair in (int, float, torch.tensor, lambda count: torch.tensor(float(count))):
+        assert check_function(counted, lambda n, fair=fair: fair(million * n), seed=0).passed
+    for off in (1, -1, 0.5):
+        verdict = check_function(counted, lambda n, off=off: million * n + off, seed=0)
+        got, wanted = re.search(r"your result is (\S+); (\S+) is wanted", verdict.hint).groups()
+        assert wanted in {str(million * n) for n in range(3, 10)}
+        assert got == str(int(wanted) + off)
+
+
 def test_grad_mode_switched_off_in_the_notebook_changes_no_verdict():
     with torch.no_grad():
         assert check(ITEM, right).passed

@@ -55,10 +55,18 @@ class AveragePixels:
             lambda x, weights: _averaged(x, weights).detach(),
             "The values are right, but the gradient is cut: neither the map nor the weights could "
             "learn. Look for .detach(), .data, .numpy(), torch.tensor(…) or no_grad.",
-            variants=[
-                lambda x, weights: _averaged(x, weights.detach()),
-                lambda x, weights: _averaged(x.detach(), weights),
-            ],
+        ),
+        wrong(
+            "the weights are cut off",
+            lambda x, weights: _averaged(x, weights.detach()),
+            "The values are right, but the weights get no gradient, so whatever made them could "
+            "not learn. Look for .detach(), .data or torch.tensor(…) around `weights`.",
+        ),
+        wrong(
+            "the map is cut off",
+            lambda x, weights: _averaged(x.detach(), weights),
+            "The values are right, but the map gets no gradient, so nothing that came "
+            "before it could learn. Look for .detach(), .data or torch.tensor(…) around `x`.",
         ),
         wrong(
             "view where the memory is not contiguous",
@@ -92,7 +100,10 @@ class AveragePixels:
             lambda x, weights: _averaged(x, weights, back=transposed_pixels),
             "H and W are swapped when you fold the tokens back. Row after row they were taken, "
             "row after row they go back: the last axis splits into (H, W).",
-            variants=[lambda x, weights: _averaged(x, weights, back=upright_pixels)],
+            variants=[
+                lambda x, weights: _averaged(x, weights, back=upright_pixels),
+                lambda x, weights: _averaged(x, weights).mT,
+            ],
         ),
         wrong(
             "columns before rows",

@@ -108,7 +108,20 @@ class ChannelAttention:
             'Your result does not depend on `form`. With `form="code"` the softmax is taken of the '
             "row's largest score minus the score, which turns the order round. (To subtract the "
             "largest *from* the scores changes nothing: a softmax does not see it.)",
-            variants=[lambda x, beta, form="paper": _block(x, beta, form="code")],
+        ),
+        wrong(
+            "always the code's form",
+            lambda x, beta, form="paper": _block(x, beta, form="code"),
+            "You take the code's form in any case. `form` is a word, and `if form:` is true of any "
+            'word: ask whether `form == "code"`.',
+        ),
+        wrong(
+            "β is started anew",
+            lambda *given, form="paper": _block(
+                *given, form=form, out=lambda found, x, beta: torch.zeros_like(beta) * found + x
+            ),
+            "Your result is x itself, whatever β is. Training starts with β = 0; here β is handed "
+            "to you with the value it has by now. Use `beta`, and start none anew.",
         ),
         wrong(
             "the largest score of another row",

@@ -7,11 +7,13 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from attncourse.checking.random_inputs import Draw
 
 There: TypeAlias = Callable[[Tensor], Tensor]
 Back: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+Through: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 
 def kernel(draw: Draw, out: int, into: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -28,6 +30,25 @@ def whole_numbers(*tensors: Tensor) -> Iterator[Tensor]:
 def project(x: Tensor, kernel: Tensor) -> Tensor:
     """[B, C, H, W] -> [B, C_out, H, W]"""
     return torch.einsum("oc,bchw->bohw", kernel[:, :, 0, 0], x)
+
+
+SQUEEZE_DROPS_CHANNELS = (
+    "`.squeeze()` drops every axis of size 1. Where a single channel goes in or comes out, that "
+    "axis is gone too. Name what you drop: `kernel[:, :, 0, 0]`, or .flatten(1)."
+)
+SQUEEZED: tuple[Through, ...] = (
+    # One mistake, about which each of torch's ways to multiply complains in its own words.
+    lambda x, kernel: torch.einsum("oc,bchw->bohw", kernel.squeeze(), x),
+    lambda x, kernel: as_pixels(linear(as_tokens(x), kernel.squeeze()), x),
+    lambda x, kernel: as_pixels(as_tokens(x) @ kernel.squeeze().T, x),
+    lambda x, kernel: as_pixels(as_tokens(x) @ kernel.squeeze().mT, x),
+    lambda x, kernel: (kernel.squeeze() @ x.flatten(2)).unflatten(-1, x.shape[-2:]),
+)
+SOFTMAX_OVER_THE_BATCH = (
+    "Your softmax runs along axis 0, over the pictures of the batch. (`torch.nn.functional."
+    "softmax` without a `dim` chooses that axis too, where there are three.) A pixel's weights add "
+    "up to 1 over the pixels that it asks: `dim=-1`, if those are the last axis."
+)
 
 
 # ---------------------------------------------------------------- there and back

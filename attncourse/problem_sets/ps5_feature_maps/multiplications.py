@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from attncourse.checking.item import Case, case, item, wrong
 from attncourse.checking.random_inputs import Draw
@@ -21,20 +22,18 @@ class Multiplications:
         # Every size is drawn, and in the basic cases their order too: constants would have a table.
         yield from draw.shuffled(
             [
-                case("a wide map", *_sizes(draw, wide=True), basic=True),
-                case("a high map", *_sizes(draw, wide=False), basic=True),
+                _case("a wide map", *_sizes(draw, wide=True), basic=True),
+                _case("a high map", *_sizes(draw, wide=False), basic=True),
             ]
         )
-        yield case("keys and values pooled", *_sizes(draw, wide=True), pool=True, weight=2)
-        yield case(
+        yield _case("keys and values pooled", *_sizes(draw, wide=True), pool=True, weight=2)
+        yield _case(
             "keys and values pooled, sides odd", *_sizes(draw, wide=False, odd=True), pool=True
         )
-        yield case("one row of pixels", 1, *_sizes(draw, wide=True)[1:])
-        yield case(
-            "d = C, which is no rule",
-            *(*_sizes(draw, wide=True)[:2], *2 * [draw.whole(30, 90)]),
-            pool=True,
-        )
+        yield _case("one row of pixels", 1, *_sizes(draw, wide=True)[1:])
+        height, width, _, _ = _sizes(draw, wide=True)
+        as_many = draw.whole(30, 90)
+        yield _case("d = C, which is no rule", height, width, as_many, as_many, pool=True)
 
     misconceptions = (
         wrong(
@@ -42,6 +41,19 @@ class Multiplications:
             lambda H, W, C, d, pool=False: _count(H, W, C, d, keys=H * W // 2 if pool else H * W),
             "You halve the number of keys. Pooling 2 × 2 halves the height *and* the width: a "
             "quarter as many pixels are asked.",
+        ),
+        wrong(
+            "divided from left to right",
+            lambda H, W, C, d, pool=False: _count(
+                H, W, C, d, keys=H // 2 * W // 2 if pool else H * W
+            ),
+            "`H // 2 * W // 2` goes from left to right: it halves H, multiplies by W, and halves "
+            "the product. Where W is odd that is more than (H // 2) * (W // 2): use brackets.",
+            variants=[
+                lambda H, W, C, d, pool=False: _count(
+                    H, W, C, d, keys=W // 2 * H // 2 if pool else H * W
+                ),
+            ],
         ),
         wrong(
             "a quarter of the pixels where a side is odd",
@@ -144,6 +156,23 @@ class Multiplications:
             variants=[lambda H, W, C, d, pool=False: _count(W, W, C, d, pool)],
         ),
         wrong(
+            "a pair costs one multiplication",
+            lambda H, W, C, d, pool=False: 4 * H * W * C * d + 2 * H * W * _keys(H, W, pool),
+            "You count the pairs, one multiplication each. A score is a dot product of d features, "
+            "and the average weighs d features of every value: N · N_k · d, twice.",
+            variants=[
+                lambda H, W, C, d, pool=False: (
+                    4 * H * W * C * d + H * W * _keys(H, W, pool) * (d + 1)
+                ),
+            ],
+        ),
+        wrong(
+            "the last convolution leads from d to d",
+            lambda H, W, C, d, pool=False: _count(H, W, C, d, pool) - H * W * (C - d) * d,
+            "Your last convolution costs d · d at each pixel. It brings the d features back to C "
+            "channels: d · C, as the other three.",
+        ),
+        wrong(
             "C features in the scores",
             lambda H, W, C, d, pool=False: 4 * H * W * C * d + 2 * H * W * _keys(H, W, pool) * C,
             "You count C multiplications for a score, or for an average. Query, key and value have "
@@ -192,6 +221,15 @@ def _count(
     pixels = height * width
     asked = _keys(height, width, pool) if keys is None else keys
     return int(4 * pixels * channels * d + 2 * pixels * asked * d)
+
+
+def _case(
+    name: str, height: int, width: int, channels: int, d: int, *, pool: bool = False, **how: Any
+) -> Case:
+    """Named with its sizes too, so that a student can do the sum by hand."""
+    sizes = f"H = {height}, W = {width}, C = {channels}, d = {d}"
+    pooled = {"pool": True} if pool else {}
+    return case(f"{name}: {sizes}", height, width, channels, d, **pooled, **how)
 
 
 def _sizes(draw: Draw, *, wide: bool, odd: bool = False) -> tuple[int, int, int, int]:

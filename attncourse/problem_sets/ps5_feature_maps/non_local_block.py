@@ -7,14 +7,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, normalize
+from torch.nn.functional import conv2d, max_pool2d, normalize
 
 from attncourse.attention import attend
 from attncourse.checking.item import Case, case, item, wrong
 from attncourse.checking.random_inputs import Draw
 from attncourse.feature_maps import pixels_as_tokens, tokens_as_pixels
 from attncourse.problem_sets.ps5_feature_maps.common import (
+    SOFTMAX_OVER_THE_BATCH,
+    SQUEEZE_DROPS_CHANNELS,
+    SQUEEZED,
+    Through,
     as_pixels,
+    as_tokens,
     attended,
     by_hand,
     kernel,
@@ -48,6 +53,7 @@ class NonLocalBlock:
         *projections, W_z = _kernels(draw, 5, 3, 4)
         yield case("W_z = 0: the map itself", draw(3, 5, 2, 4), *projections, 0 * W_z)
         yield case("every kernel is square", draw(2, 4, 3, 5), *_kernels(draw, 4, 4, 4))
+        yield case("one channel, one feature", draw(2, 1, 3, 4), *_kernels(draw, 1, 1, 1))
         yield case("as many features as pixels", draw(2, 5, 3, 2), *_kernels(draw, 5, 6, 6))
         yield case(
             "scores in the hundreds",
@@ -85,8 +91,25 @@ class NonLocalBlock:
             ".detach(), .data, nn.Parameter(…) around what you were given, or no_grad.",
             variants=[
                 lambda x, *W: _block(x, *W).detach(),
-                lambda x, *W: _block(x, *W, weigh=lambda scores: scores.softmax(-1).detach()),
                 lambda x, *W: _block(x, *(each.detach() for each in W)),
+            ],
+        ),
+        wrong(
+            "the weights are cut off",
+            lambda x, *W: _block(x, *W, weigh=lambda scores: scores.softmax(-1).detach()),
+            "The output is right, but the gradient is cut at the weights: θ and φ never learn. "
+            "Look for .detach(), .data or no_grad around the scores or their softmax.",
+            variants=[
+                lambda x, W_theta, W_phi, *W: _block(x, W_theta.detach(), W_phi.detach(), *W),
+            ],
+        ),
+        wrong(
+            "squeeze takes an axis of channels too",
+            lambda x, *W: _block(x, *W, through=SQUEEZED[0]),
+            SQUEEZE_DROPS_CHANNELS,
+            variants=[
+                lambda x, *W, through=through: _block(x, *W, through=through)
+                for through in SQUEEZED[1:]
             ],
         ),
         wrong(
@@ -111,6 +134,21 @@ class NonLocalBlock:
                 lambda x, W_theta, W_phi, W_g, W_z: project(_y(x, W_theta, W_phi, W_g) + x, W_z),
                 lambda x, W_theta, W_phi, W_g, W_z: _y(x, W_theta, W_phi, W_g),
             ],
+        ),
+        wrong(
+            "pooled and divided by √d",
+            lambda x, *W: _pooled(x, *W, scale=len(W[0]) ** -0.5),
+            "This is the published code: there keys and values are max-pooled and the scores "
+            "divided by √d. The formula here does neither. Every pixel answers every pixel, with "
+            "θ · φ as it is.",
+            variants=[lambda x, *W: _pooled(x, *W, scale=len(W[0]) ** -0.5, before=True)],
+        ),
+        wrong(
+            "keys and values are pooled",
+            lambda x, *W: _pooled(x, *W),
+            "You pool keys and values. Published code of this block does so to save work; here j "
+            "runs over all pixels.",
+            variants=[lambda x, *W: _pooled(x, *W, before=True)],
         ),
         wrong(
             "multiplied by √d",
@@ -140,6 +178,11 @@ class NonLocalBlock:
             lambda x, *W: _block(x, *W, weigh=lambda scores: scores.softmax(-1).mT),
             "Your weights are right, and used transposed: pixel i gets what the others give to it. "
             "With g as tokens it is `weights @ g`; with channels in front, g @ weights.mT.",
+        ),
+        wrong(
+            "softmax over the batch",
+            lambda x, *W: _block(x, *W, weigh=lambda scores: scores.softmax(0)),
+            SOFTMAX_OVER_THE_BATCH,
         ),
         wrong(
             "softmax over all pairs",
@@ -192,7 +235,10 @@ class NonLocalBlock:
             lambda x, *W: _block(x, *W, back=transposed_pixels),
             "H and W are swapped where you fold y back to a map, so pixels are added that do not "
             "belong together. The last axis of [B, d, H·W] splits into (H, W).",
-            variants=[lambda x, *W: _block(x, *W, back=upright_pixels)],
+            variants=[
+                lambda x, *W: _block(x, *W, back=upright_pixels),
+                lambda x, *W: x + _block(x, *W, back=upright_pixels, residual=False),
+            ],
         ),
         wrong(
             "query and key swapped",
@@ -202,6 +248,29 @@ class NonLocalBlock:
             variants=[
                 # The scores as [key, query], with a softmax over the queries and then by column.
                 lambda x, *W: _block(x, *W, weigh=lambda scores: scores.mT.softmax(-1)),
+            ],
+        ),
+        wrong(
+            "one kernel for query and key",
+            lambda x, W_theta, W_phi, *W: _block(x, W_theta, W_theta, *W),
+            "Query and key are made with the same kernel. θ has W_theta, φ has W_phi.",
+            variants=[lambda x, W_theta, W_phi, *W: _block(x, W_phi, W_phi, *W)],
+        ),
+        wrong(
+            "θ and φ are left out",
+            lambda x, W_theta, W_phi, W_g, W_z: project(attended(x, x, project(x, W_g)), W_z) + x,
+            "You compare the pixels of the map as they came. The scores are between what θ and φ "
+            "make of them.",
+        ),
+        wrong(
+            "the kernels are transposed",
+            lambda x, *W: _block(x, *W, through=_transposed),
+            "You use the kernels the wrong way round. Their rows are the channels that come out, "
+            "as in `nn.Linear`: for tokens [B, H·W, C_in] it is `tokens @ W.mT`.",
+            variants=[
+                lambda x, *W: _block(
+                    *(x, *W), through=lambda x, kernel: _transposed(x, kernel, contiguous=True)
+                ),
             ],
         ),
         wrong(
@@ -249,10 +318,42 @@ class NonLocalBlock:
     )
 
 
-def _y(x: Tensor, W_theta: Tensor, W_phi: Tensor, W_g: Tensor, **how: Any) -> Tensor:
+def _y(
+    x: Tensor,
+    W_theta: Tensor,
+    W_phi: Tensor,
+    W_g: Tensor,
+    *,
+    through: Through = project,
+    **how: Any,
+) -> Tensor:
     """The average before W_z; `how` as in `attended`."""
-    maps = (project(x, W) for W in (W_theta, W_phi, W_g))
+    maps = (through(x, W) for W in (W_theta, W_phi, W_g))
     return attended(*maps, **how)
+
+
+def _pooled(
+    x: Tensor,
+    W_theta: Tensor,
+    W_phi: Tensor,
+    W_g: Tensor,
+    W_z: Tensor,
+    *,
+    scale: float = 1.0,
+    before: bool = False,
+) -> Tensor:
+    """As published; `before`: pooled before the projections."""
+    if before:
+        key, value = (project(max_pool2d(x, 2), W) for W in (W_phi, W_g))
+    else:
+        key, value = (max_pool2d(project(x, W), 2) for W in (W_phi, W_g))
+    return project(attended(project(x, W_theta), key, value, scale=scale), W_z) + x
+
+
+def _transposed(x: Tensor, kernel: Tensor, *, contiguous: bool = False) -> Tensor:
+    # Of sizes that do not fit torch speaks in other words where the memory is in order.
+    tokens = as_tokens(x).contiguous() if contiguous else as_tokens(x)
+    return as_pixels(tokens @ kernel[:, :, 0, 0], x)
 
 
 def _block(
@@ -263,10 +364,11 @@ def _block(
     W_z: Tensor,
     *,
     residual: bool = True,
+    through: Through = project,
     **how: Any,
 ) -> Tensor:
     """Right unless told otherwise; `how` as in `attended`."""
-    z = project(_y(x, W_theta, W_phi, W_g, **how), W_z)
+    z = through(_y(x, W_theta, W_phi, W_g, through=through, **how), W_z)
     return z + x if residual else z
 
 

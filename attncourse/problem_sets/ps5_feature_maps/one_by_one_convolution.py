@@ -11,6 +11,7 @@ from torch.nn.functional import conv2d, linear
 from attncourse.checking.item import Case, case, item, wrong
 from attncourse.checking.random_inputs import Draw
 from attncourse.problem_sets.ps5_feature_maps.common import (
+    SQUEEZE_DROPS_CHANNELS,
     There,
     as_pixels,
     as_tokens,
@@ -58,9 +59,33 @@ class OneByOneConvolution:
         wrong(
             "no gradient",
             lambda x, kernel, bias=None: _apply(x, kernel, bias).detach(),
-            "The values are right, but the gradient is cut, so the kernel could not learn. Look "
-            "for .detach(), .data, .numpy() or nn.Parameter(…) around what you were given.",
-            variants=[lambda x, kernel, bias=None: _apply(x, kernel.detach(), bias)],
+            "The values are right, but the gradient is cut: neither the map nor the kernel nor the "
+            "bias gets any. Look for .detach(), .data, .numpy(), torch.tensor(…) or no_grad.",
+        ),
+        wrong(
+            "the kernel is cut off",
+            lambda x, kernel, bias=None: _apply(x, kernel.detach(), bias),
+            "The values are right, but the kernel gets no gradient, or kernel and bias get none: "
+            "they could not learn. `nn.Parameter(kernel)`, as in a layer made anew, has the same "
+            "numbers and knows nothing of the kernel you were given; so it is with .detach() and "
+            ".data. Use the tensor as it is, in `conv2d` for instance.",
+            variants=[
+                lambda x, kernel, bias=None: _apply(
+                    x, kernel.detach(), None if bias is None else bias.detach()
+                ),
+            ],
+        ),
+        wrong(
+            "the bias is cut off",
+            lambda x, kernel, bias=None: _apply(x, kernel, None if bias is None else bias.detach()),
+            "The values are right, but the bias gets no gradient, so it could not learn. Look for "
+            ".detach(), .data, torch.tensor(…) or nn.Parameter(…) around it.",
+        ),
+        wrong(
+            "the map is cut off",
+            lambda x, kernel, bias=None: _apply(x.detach(), kernel, bias),
+            "The values are right, but the map gets no gradient, so nothing before this "
+            "convolution could learn. Look for .detach(), .data or torch.tensor(…) around `x`.",
         ),
         wrong(
             "view where the memory is not contiguous",
@@ -73,8 +98,7 @@ class OneByOneConvolution:
             lambda x, kernel, bias=None: (
                 torch.einsum("oc,bchw->bohw", kernel.squeeze(), x) + _along_channels(bias)
             ),
-            "`.squeeze()` drops every axis of size 1. Where a single channel goes in or comes out, "
-            "that axis is gone too. Name what you drop: `kernel[:, :, 0, 0]`, or .flatten(1).",
+            SQUEEZE_DROPS_CHANNELS,
             variants=[
                 lambda x, kernel, bias=None: linear(
                     x.movedim(1, -1), kernel.squeeze(), bias
@@ -118,6 +142,15 @@ class OneByOneConvolution:
             ),
             "`+ bias` lines up the last axes, so each column of the map gets a number of its own, "
             "or torch refuses. The bias belongs to the channels: `bias[:, None, None]`.",
+        ),
+        wrong(
+            "the bias is added along the height",
+            lambda x, kernel, bias=None: (
+                _apply(x, kernel) if bias is None else _apply(x, kernel) + bias[:, None]
+            ),
+            "`+ bias[:, None]` lines up with height and width, so each row of the map gets a "
+            "number of its own, or torch refuses. It is right for [B, C_out, H·W]; a map has one "
+            "axis more behind the channels: `bias[:, None, None]`.",
         ),
         wrong(
             "the bias is forgotten",

@@ -13,8 +13,12 @@ from attncourse.checking.item import Case, case, item, wrong
 from attncourse.checking.random_inputs import Draw
 from attncourse.feature_maps import pixels_as_tokens, tokens_as_pixels
 from attncourse.problem_sets.ps5_feature_maps.common import (
+    SOFTMAX_OVER_THE_BATCH,
+    SQUEEZE_DROPS_CHANNELS,
+    SQUEEZED,
     Back,
     There,
+    Through,
     as_pixels,
     as_tokens,
     by_hand,
@@ -24,6 +28,7 @@ from attncourse.problem_sets.ps5_feature_maps.common import (
     reshaped_pixels,
     reshaped_tokens,
     transposed_pixels,
+    upright_pixels,
     viewed_tokens,
     whole_numbers,
 )
@@ -55,6 +60,7 @@ class PositionAttention:
             *(draw(3, 5, 2, 4), *kernels, 0 * alpha),
         )
         yield case("a square map", draw(2, 5, 3, 3), *_learned(draw, 5))
+        yield case("one channel, one feature", draw(2, 1, 3, 4), *_learned(draw, 1, d=1))
         *kernels, alpha = _learned(draw, 6)
         large = whole_numbers(draw(2, 6, 2, 5), *kernels)
         yield case("scores in the hundreds", *large, alpha)
@@ -62,9 +68,10 @@ class PositionAttention:
             "a map that is not contiguous in memory", draw(3, 5, 4, 2).mT, *_learned(draw, 5)
         )
         yield case(
-            "float64",
+            "float64, with gradients of the output",
             draw(2, 5, 4, 3, dtype=torch.float64),
             *_learned(draw, 5, dtype=torch.float64),
+            gradient=True,
         )
 
     misconceptions = (
@@ -81,7 +88,50 @@ class PositionAttention:
                 found[1],
             ),
             "The output is right, and the map that you were given is overwritten: `x += …` writes "
-            "where x lies. `x + …` makes a new map.",
+            "where x lies, and autograd refuses it where x itself is learned. `x + …` makes a new "
+            "map.",
+        ),
+        wrong(
+            "α is made a number",
+            lambda *given: _block(*given, out=lambda found, x, alpha: alpha.item() * found + x),
+            "The output is right, but α can never leave its 0: .item(), float(…) and a fresh "
+            "nn.Parameter cut it off from what is learned. Multiply by the tensor as it is.",
+            variants=[lambda x, W_b, W_c, W_d, alpha: _block(x, W_b, W_c, W_d, alpha.detach())],
+        ),
+        wrong(
+            "no gradient",
+            lambda *given: tuple(each.detach() for each in _block(*given)),
+            "Output and maps are right, but the gradient of the output is cut: nothing could "
+            "learn. Look for .detach(), .data, nn.Parameter(…) around what you were given, or "
+            "no_grad. (The maps may be detached: they are looked at.)",
+        ),
+        wrong(
+            "the weights are cut off",
+            lambda *given: _block(*given, used=lambda weights: weights.detach()),
+            "Output and maps are right, but the gradient is cut at the weights: the convolutions "
+            "of B and C never learn. Detach the maps, if you like, but not the weights that the "
+            "output is made with.",
+            variants=[
+                lambda x, W_b, W_c, *rest: _block(x, W_b.detach(), W_c.detach(), *rest),
+            ],
+        ),
+        wrong(
+            "squeeze takes an axis of channels too",
+            lambda *given: _block(*given, through=SQUEEZED[0]),
+            SQUEEZE_DROPS_CHANNELS,
+            variants=[
+                lambda *given, through=through: _block(*given, through=through)
+                for through in SQUEEZED[1:]
+            ],
+        ),
+        wrong(
+            "α is started anew",
+            lambda *given: _block(
+                *given, out=lambda found, x, alpha: torch.zeros_like(alpha) * found + x
+            ),
+            "Your maps are right, and your output is x itself, whatever α is. Training starts "
+            "with α = 0; here α is handed to you with the value it has by now. Use `alpha`, and "
+            "start none anew.",
         ),
         wrong(
             "view where the memory is not contiguous",
@@ -101,10 +151,15 @@ class PositionAttention:
             lambda *given: _block(*given, maps=lambda weights, x: weights),
             "Your weights are the table [B, H·W, H·W]. As a map for each pixel they are "
             "[B, H, W, H, W]: split both axes of pixels into (H, W).",
+        ),
+        wrong(
+            "one axis of the maps is not unfolded",
+            lambda *given: _block(
+                *given, maps=lambda weights, x: weights.unflatten(-1, x.shape[2:])
+            ),
+            "One axis of your maps is still H·W. Split both: the pixels that ask into (H, W), and "
+            "the pixels that are asked.",
             variants=[
-                lambda *given: _block(
-                    *given, maps=lambda weights, x: weights.unflatten(-1, x.shape[2:])
-                ),
                 lambda *given: _block(
                     *given, maps=lambda weights, x: weights.unflatten(1, x.shape[2:])
                 ),
@@ -184,6 +239,27 @@ class PositionAttention:
             lambda *given: _block(*given, weigh=lambda scores: scores.softmax(-2)),
             "Your weights add up to 1 over the pixels that ask. Each pixel j shares out its own "
             "attention among all i: the softmax runs over the axis of B.",
+            variants=[
+                # (B.mT @ C).softmax(-1), which the paper's letters invite, and D @ that.
+                lambda *given: _block(
+                    *given,
+                    weigh=lambda scores: scores.softmax(-2),
+                    maps=lambda weights, x: _maps(weights.mT, x),
+                ),
+            ],
+        ),
+        wrong(
+            "softmax over the batch",
+            lambda *given: _block(*given, weigh=lambda scores: scores.softmax(0)),
+            SOFTMAX_OVER_THE_BATCH,
+        ),
+        wrong(
+            "softmax over all pairs",
+            lambda *given: _block(
+                *given, weigh=lambda scores: scores.flatten(1).softmax(-1).view_as(scores)
+            ),
+            "Your weights add up to 1 over all pairs of pixels. Each pixel that asks has a softmax "
+            "of its own, over the pixels that it asks.",
         ),
         wrong(
             "weights by column",
@@ -191,6 +267,12 @@ class PositionAttention:
             "Your maps are right, and the output uses the weights transposed: pixel j gets what "
             "the others give to it. With D as tokens it is `weights @ D`; with channels in front, "
             "D @ weights.mT.",
+        ),
+        wrong(
+            "the output is divided by √d, the maps are not",
+            lambda *given: (_block(*given, scale=len(given[1]) ** -0.5)[0], _block(*given)[1]),
+            "Your maps are right, and for the output the scores are divided by √d. "
+            "`scaled_dot_product_attention` does so unless it is told `scale=1.0`.",
         ),
         wrong(
             "divided by √d",
@@ -213,7 +295,10 @@ class PositionAttention:
             "The shapes fit, the content does not. A view or a reshape to [B, H·W, d] keeps the "
             "numbers in their order, channel after channel, so your tokens mix pixels. Flatten H "
             "and W to [B, d, H·W], then transpose; on the way back transpose first.",
-            variants=[lambda *given: _block(*given, there=reshaped_tokens)],
+            variants=[
+                lambda *given: _block(*given, there=reshaped_tokens),
+                lambda *given: _block(*given, there=reshaped_tokens, there_value=as_tokens),
+            ],
         ),
         wrong(
             "folded back without moving the channels",
@@ -226,6 +311,12 @@ class PositionAttention:
             lambda *given: _block(*given, back=transposed_pixels),
             "H and W are swapped where you fold the output back, so pixels are added that do not "
             "belong together. The last axis of [B, C, H·W] splits into (H, W).",
+            variants=[
+                lambda *given: _block(*given, back=upright_pixels),
+                lambda *given: _block(
+                    *given, back=upright_pixels, out=lambda found, x, alpha: x + alpha * found
+                ),
+            ],
         ),
     )
 
@@ -253,14 +344,17 @@ def _block(
     scale: float = 1.0,
     weigh: Callable[[Tensor], Tensor] = by_rows,
     used: Callable[[Tensor], Tensor] = lambda weights: weights,
+    through: Through = project,
     there: There = as_tokens,
+    there_value: There | None = None,
     back: Back = as_pixels,
     out: Callable[[Tensor, Tensor, Tensor], Tensor] = _added,
     maps: Callable[[Tensor, Tensor], Tensor] = _maps,
     scores: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Right unless told otherwise; `used` is what becomes of the weights for the output alone."""
-    key, query, value = (there(project(x, W)) for W in (W_b, W_c, W_d))
+    ways = (there, there, there_value or there)
+    key, query, value = (way(through(x, W)) for way, W in zip(ways, (W_b, W_c, W_d), strict=True))
     table = query @ key.mT * scale
     weights = weigh(table)
     found = back(used(weights) @ value, x)
@@ -268,12 +362,12 @@ def _block(
 
 
 def _learned(
-    draw: Draw, channels: int, dtype: torch.dtype = torch.float32
+    draw: Draw, channels: int, d: int = 3, dtype: torch.dtype = torch.float32
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The kernels of B, C and D, and α."""
     return (
-        kernel(draw, 3, channels, dtype),
-        kernel(draw, 3, channels, dtype),
+        kernel(draw, d, channels, dtype),
+        kernel(draw, d, channels, dtype),
         kernel(draw, channels, channels, dtype),
         torch.tensor(draw.between(1.2, 2.0), dtype=dtype),
     )

@@ -14,13 +14,22 @@ from attncourse.checking.item import Case, case, item, wrong
 from attncourse.checking.random_inputs import Draw
 from attncourse.feature_maps import pixels_as_tokens, tokens_as_pixels
 from attncourse.problem_sets.ps5_feature_maps.common import (
+    SOFTMAX_OVER_THE_BATCH,
+    SQUEEZE_DROPS_CHANNELS,
+    SQUEEZED,
+    Through,
+    as_pixels,
     attended,
+    by_hand,
+    by_rows,
     kernel,
     project,
     reshaped_pixels,
     reshaped_tokens,
     transposed_pixels,
     upright_pixels,
+    viewed_tokens,
+    whole_numbers,
 )
 
 
@@ -54,6 +63,12 @@ class SAGANAttention:
         *kernels, gamma = _learned(draw, 5)
         yield case("γ = 0: the map itself", draw(3, 5, 2, 4), *kernels, 0 * gamma)
         yield case("every kernel is square", draw(2, 4, 3, 5), *_learned(draw, 4, d=4, d_v=4))
+        yield case("one channel, one feature", draw(2, 1, 3, 4), *_learned(draw, 1, d=1, d_v=1))
+        *kernels, gamma = _learned(draw, 6)
+        yield case("scores in the hundreds", *whole_numbers(draw(2, 6, 2, 5), *kernels), gamma)
+        yield case(
+            "a map that is not contiguous in memory", draw(2, 5, 4, 3).mT, *_learned(draw, 5)
+        )
         yield case(
             "float64, with gradients",
             draw(2, 5, 3, 4, dtype=torch.float64),
@@ -69,6 +84,12 @@ class SAGANAttention:
         )
 
     misconceptions = (
+        wrong(
+            "large scores overflow",
+            lambda *given, pool=False: _block(*given, pool=pool, weigh=by_hand),
+            "exp() of a score above 88 is infinite in float32. Subtract each row's largest score "
+            "first, which changes no weight, or use .softmax(-1).",
+        ),
         wrong(
             "γ is made a number",
             lambda *given, pool=False: _block(
@@ -94,11 +115,46 @@ class SAGANAttention:
             lambda *given, pool=False: _block(*given, pool=pool).detach(),
             "The output is right, but the gradient is cut: nothing could learn. Look for "
             ".detach(), .data, nn.Parameter(…) around what you were given, or no_grad.",
+        ),
+        wrong(
+            "the weights are cut off",
+            lambda *given, pool=False: _block(
+                *given, pool=pool, weigh=lambda scores: scores.softmax(-1).detach()
+            ),
+            "The output is right, but the gradient is cut at the weights: f and g never learn. "
+            "Look for .detach(), .data or no_grad around the scores or their softmax.",
             variants=[
-                lambda *given, pool=False: _block(
-                    *given, pool=pool, weigh=lambda scores: scores.softmax(-1).detach()
+                lambda x, W_f, W_g, *rest, pool=False: _block(
+                    *(x, W_f.detach(), W_g.detach(), *rest), pool=pool
                 ),
             ],
+        ),
+        wrong(
+            "view where the memory is not contiguous",
+            lambda x, *learned, pool=False: _block(
+                *(as_pixels(viewed_tokens(x), x), *learned), pool=pool
+            ),
+            "`.view` needs the pixels to lie one after another in memory, and in a map that was "
+            "transposed or cropped they do not. `.flatten(2)` or `.reshape` copies when it must.",
+        ),
+        wrong(
+            "squeeze takes an axis of channels too",
+            lambda *given, pool=False: _block(*given, pool=pool, through=SQUEEZED[0]),
+            SQUEEZE_DROPS_CHANNELS,
+            variants=[
+                lambda *given, pool=False, through=through: _block(
+                    *given, pool=pool, through=through
+                )
+                for through in SQUEEZED[1:]
+            ],
+        ),
+        wrong(
+            "γ is started anew",
+            lambda *given, pool=False: _block(
+                *given, pool=pool, out=lambda o, x, gamma: torch.zeros_like(gamma) * o + x
+            ),
+            "Your result is x itself, whatever γ is. Training starts with γ = 0; here γ is handed "
+            "to you with the value it has by now. Use `gamma`, and start none anew.",
         ),
         wrong(
             "the pooling is forgotten",
@@ -141,10 +197,19 @@ class SAGANAttention:
             "Pool 2 × 2 while it still is a map, and flatten then.",
         ),
         wrong(
+            "the scores are pooled",
+            lambda *given, pool=False: _block(*given, pool=pool, pool_key=False, pool_scores=True),
+            "You pool the scores in place of the keys. The largest of four scores is that of one "
+            "of the four keys; max-pooling makes a new key of them, with the largest number in "
+            "each feature, and asks that one. Pool f(x).",
+        ),
+        wrong(
             "keys are pooled, values are not",
+            # torch's complaint is the same whichever of f, g, h and the scores are pooled.
             lambda *given, pool=False: _block(*given, pool=pool, pool_value=False),
-            "You pool f(x) or h(x) alone. A key is the label of a value, so there are as many of "
-            "one as of the other: pool both, in the same way.",
+            "With `pool` you have not as many weights in a row as values. A key is the label of a "
+            "value, so there are as many of one as of the other: pool f(x) and h(x), both in the "
+            "same way, and not the query g(x), nor the scores.",
             variants=[lambda *given, pool=False: _block(*given, pool=pool, pool_key=False)],
         ),
         wrong(
@@ -231,6 +296,13 @@ class SAGANAttention:
             "attention among all i: the softmax runs over the axis of f.",
         ),
         wrong(
+            "softmax over the batch",
+            lambda *given, pool=False: _block(
+                *given, pool=pool, weigh=lambda scores: scores.softmax(0)
+            ),
+            SOFTMAX_OVER_THE_BATCH,
+        ),
+        wrong(
             "weights by column",
             lambda *given, pool=False: _block(
                 *given, pool=pool, weigh=lambda scores: scores.softmax(-1).mT
@@ -259,7 +331,12 @@ class SAGANAttention:
             lambda *given, pool=False: _block(*given, pool=pool, back=transposed_pixels),
             "H and W are swapped where you fold o back to a map, so pixels are added that do not "
             "belong together. The last axis of [B, d, H·W] splits into (H, W).",
-            variants=[lambda *given, pool=False: _block(*given, pool=pool, back=upright_pixels)],
+            variants=[
+                lambda *given, pool=False: _block(*given, pool=pool, back=upright_pixels),
+                lambda *given, pool=False: _block(
+                    *given, pool=pool, back=upright_pixels, out=lambda o, x, gamma: x + gamma * o
+                ),
+            ],
         ),
         wrong(
             "v taken for the value",
@@ -304,16 +381,26 @@ def _o(
     pool_query: bool = False,
     pool_key: bool = True,
     pool_value: bool = True,
+    pool_scores: bool = False,
+    through: Through = project,
+    weigh: Callable[[Tensor], Tensor] = by_rows,
     **how: Any,
 ) -> Tensor:
     """What the attention finds, before W_v; `pool_x`: pooled before the projections."""
-    query, asked = project(x, W_g), _pooled(x) if pool_x else x
-    key, value = project(asked, W_f), project(asked, W_h)
+    asked = _pooled(x) if pool_x else x
+    query, key, value = through(x, W_g), through(asked, W_f), through(asked, W_h)
     if pool and not pool_x:
         query = pooled(query) if pool_query else query
         key = pooled(key) if pool_key else key
         value = pooled(value) if pool_value else value
-    return attended(query, key, value, **how)
+    if pool and pool_scores:
+        sizes = x.shape[-2:]
+        return attended(
+            *(query, key, value),
+            weigh=lambda scores: weigh(pooled(scores.unflatten(-1, sizes)).flatten(2)),
+            **how,
+        )
+    return attended(query, key, value, weigh=weigh, **how)
 
 
 def _block(
@@ -326,10 +413,12 @@ def _block(
     *,
     pool: bool = False,
     out: Callable[[Tensor, Tensor, Tensor], Tensor] = _added,
+    through: Through = project,
     **how: Any,
 ) -> Tensor:
     """Right unless told otherwise; `how` as in `_o` and `attended`."""
-    return out(project(_o(x, W_f, W_g, W_h, pool=pool, **how), W_v), x, gamma)
+    o = _o(x, W_f, W_g, W_h, pool=pool, through=through, **how)
+    return out(through(o, W_v), x, gamma)
 
 
 def _learned(

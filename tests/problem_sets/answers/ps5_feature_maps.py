@@ -311,8 +311,9 @@ def position_pixel_by_pixel(x, W_b, W_c, W_d, alpha):
     for h in range(x.shape[2]):
         for w in range(x.shape[3]):
             scores = (query[:, :, h, w, None, None] * key).sum(1)  # [B, H, W]
-            maps[:, h, w] = scores.flatten(1).softmax(-1).view_as(scores)
-            output[:, :, h, w] += alpha * (maps[:, h, w, None] * value).sum((-1, -2))
+            own = scores.flatten(1).softmax(-1).view_as(scores)
+            maps[:, h, w] = own
+            output[:, :, h, w] += alpha * (own[:, None] * value).sum((-1, -2))
     return output, maps
 
 
@@ -527,7 +528,7 @@ WRONG = {
     },
     "ps5.sagan_attention": {
         "zeros": lambda x, *learned, pool=False: torch.zeros_like(x),
-        "the map": lambda x, *learned, pool=False: x.clone(),
+        "the map twice": lambda x, *learned, pool=False: 2 * x,
         "γ squared": lambda *given, pool=False: sagan_usual(*given[:-1], given[-1] ** 2, pool=pool),
     },
     "ps5.position_attention": {
@@ -539,14 +540,17 @@ WRONG = {
     },
     "ps5.channel_attention": {
         "zeros": lambda x, beta, form="paper": torch.zeros_like(x),
-        "the map": lambda x, beta, form="paper": x.clone(),
+        "the map twice": lambda x, beta, form="paper": 2 * x,
         "the mean of the channels": lambda x, beta, form="paper": (
             x + beta * x.mean(1, keepdim=True)
         ),
     },
     "ps5.multiplications": {
         "zero": lambda *sizes, pool=False: 0,
-        "one too many": lambda *sizes, pool=False: 1.5 * multiplications_formula(*sizes, pool),
+        "half as many again": lambda *sizes, pool=False: (
+            1.5 * multiplications_formula(*sizes, pool)
+        ),
+        "one too many": lambda *sizes, pool=False: 1 + multiplications_formula(*sizes, pool),
         "a word": lambda *sizes, pool=False: "many",
     },
 }
