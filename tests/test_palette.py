@@ -75,7 +75,17 @@ def test_light_and_dark_name_the_same_colours():
 def test_every_property_that_the_explorers_use_is_one_that_is_declared():
     style = style_sheet()
     used = set(re.findall(r"var\(--([\w-]+)", style))
-    set_by_the_script = {"from", "to", "columns", "heat", "place", "room", "share", "stage"}
+    set_by_the_script = {
+        "from",
+        "to",
+        "columns",
+        "heat",
+        "modes",
+        "place",
+        "room",
+        "share",
+        "stage",
+    }
     of_others = {name for name in used if name.startswith(("attn-", "jp-"))}
     declared = set(re.findall(r"--([\w-]+):", style))
     assert used - of_others - set_by_the_script <= declared
