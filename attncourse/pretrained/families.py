@@ -490,36 +490,26 @@ _GPT_OSS = _LLAMA.but(
 
 # ---------------------------------------------------------------- encoders and decoders
 
+_BART_ENCODER = Stack(
+    "encoder.layers.{}.self_attn.",
+    "q_proj",
+    "k_proj",
+    "v_proj",
+    "out_proj",
+    depth=("encoder_layers",),
+    heads=("encoder_attention_heads",),
+)
+_BART_DECODER = _BART_ENCODER.but(
+    layer="decoder.layers.{}.self_attn.",
+    depth=("decoder_layers",),
+    heads=("decoder_attention_heads",),
+    causal=causal,
+)
 _BART = (
-    Stack(
-        "encoder.layers.{}.self_attn.",
-        "q_proj",
-        "k_proj",
-        "v_proj",
-        "out_proj",
-        depth=("encoder_layers",),
-        heads=("encoder_attention_heads",),
-    ),
-    Stack(
-        "decoder.layers.{}.self_attn.",
-        "q_proj",
-        "k_proj",
-        "v_proj",
-        "out_proj",
-        depth=("decoder_layers",),
-        heads=("decoder_attention_heads",),
-        causal=causal,
-    ),
-    Stack(
-        "decoder.layers.{}.encoder_attn.",
-        "q_proj",
-        "k_proj",
-        "v_proj",
-        "out_proj",
-        depth=("decoder_layers",),
-        heads=("decoder_attention_heads",),
-        cross=True,
-    ),
+    _BART_ENCODER,
+    _BART_DECODER,
+    # Across, a token of the decoder sees all of the encoder's.
+    _BART_DECODER.but(layer="decoder.layers.{}.encoder_attn.", cross=True, causal=never),
 )
 _WHISPER = (_BART[0].but(modality="audio"), *_BART[1:])
 

@@ -46,6 +46,15 @@ def now_at(hold: Locator) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
+def click_cell(page: Page, picture: Locator, at: tuple[int, int], of: tuple[int, int]) -> None:
+    """Click the middle of a cell: its row and column, of so many rows and columns."""
+    middle(picture)
+    box = picture.bounding_box()
+    assert box
+    down, right = ((each + 0.5) / count for each, count in zip(at, of, strict=True))
+    page.mouse.click(box["x"] + right * box["width"], box["y"] + down * box["height"])
+
+
 def size_of(page: Page) -> float:
     """How many pixels of the screen one of the style sheet takes."""
     return page.locator("form").evaluate(
@@ -121,13 +130,8 @@ def test_the_pixel_under_the_pointer_is_picked_in_either_picture(
 ) -> None:
     page = on_slide("pixel_match", slide)
     for number, picture in enumerate(page.locator(".picture").all()):
-        middle(picture)
-        box = picture.bounding_box()
-        assert box
         row, column = 3 - number, 5 - number
-        page.mouse.click(
-            box["x"] + (column + 0.5) / 7 * box["width"], box["y"] + (row + 0.5) / 5 * box["height"]
-        )
+        click_cell(page, picture, (row, column), of=(5, 7))
         assert page.locator(".where").inner_text() == f"row {row}, column {column}"
 
 
@@ -138,12 +142,7 @@ def test_the_cell_under_the_pointer_is_picked_in_the_scene_and_in_a_map(
 ) -> None:
     page = on_slide("attention_maps", slide)
     for picture, row, column in ((".scene", 2, 1), (".cells", 0, 3)):
-        middle(page.locator(picture).first)
-        box = page.locator(picture).first.bounding_box()
-        assert box
-        page.mouse.click(
-            box["x"] + (column + 0.5) / 4 * box["width"], box["y"] + (row + 0.5) / 3 * box["height"]
-        )
+        click_cell(page, page.locator(picture).first, (row, column), of=(3, 4))
         expect(page.locator(".scene")).to_have_attribute("aria-valuenow", str(4 * row + column))
 
 

@@ -11,6 +11,7 @@ from attncourse.checking.item import Case, case, item, wrong
 from attncourse.checking.random_inputs import Draw
 from attncourse.feature_maps import pixels_as_tokens, tokens_as_pixels
 from attncourse.problem_sets.ps5_feature_maps.common import (
+    VIEW_NEEDS_NEIGHBOURS,
     Back,
     There,
     as_pixels,
@@ -71,8 +72,7 @@ class AveragePixels:
         wrong(
             "view where the memory is not contiguous",
             lambda x, weights: _averaged(x, weights, there=viewed_tokens),
-            "`.view` needs the pixels to lie one after another in memory, and in a map that was "
-            "transposed or cropped they do not. `.flatten(2)` or `.reshape` copies when it must.",
+            VIEW_NEEDS_NEIGHBOURS,
         ),
         wrong(
             "reshaped without moving the channels",

@@ -12,6 +12,9 @@ from attncourse.attention import attend
 from attncourse.checking.item import Case, case, item, wrong
 from attncourse.checking.random_inputs import Draw
 from attncourse.problem_sets.ps5_feature_maps.common import (
+    EXP_OVERFLOWS,
+    THE_MAP_IS_OVERWRITTEN,
+    VIEW_NEEDS_NEIGHBOURS,
     Back,
     There,
     as_pixels,
@@ -55,8 +58,7 @@ class ChannelAttention:
         wrong(
             "large scores overflow",
             lambda *given, form="paper": _block(*given, form=form, weigh=by_hand),
-            "exp() of a score above 88 is infinite in float32. Subtract each row's largest score "
-            "first, which changes no weight, or use .softmax(-1).",
+            EXP_OVERFLOWS,
         ),
         wrong(
             "β is made a number",
@@ -70,9 +72,7 @@ class ChannelAttention:
         wrong(
             "the input is overwritten",
             lambda x, beta, form="paper": x.add_(_block(x, beta, form=form, out=_not_added)),
-            "The output is right, and the map that you were given is overwritten: `x += …` writes "
-            "where x lies, and autograd refuses it where x itself is learned. `x + …` makes a new "
-            "map.",
+            THE_MAP_IS_OVERWRITTEN,
         ),
         wrong(
             "no gradient",
@@ -90,8 +90,7 @@ class ChannelAttention:
             lambda x, beta, form="paper": _block(
                 x, beta, form=form, there=lambda x: viewed_tokens(x).mT
             ),
-            "`.view` needs the pixels to lie one after another in memory, and in a map that was "
-            "transposed or cropped they do not. `.flatten(2)` or `.reshape` copies when it must.",
+            VIEW_NEEDS_NEIGHBOURS,
         ),
         wrong(
             "the two forms are mixed up",

@@ -49,6 +49,28 @@ SOFTMAX_OVER_THE_BATCH = (
     "softmax` without a `dim` chooses that axis too, where there are three.) A pixel's weights add "
     "up to 1 over the pixels that it asks: `dim=-1`, if those are the last axis."
 )
+VIEW_NEEDS_NEIGHBOURS = (
+    "`.view` needs the pixels to lie one after another in memory, and in a map that was "
+    "transposed or cropped they do not. `.flatten(2)` or `.reshape` copies when it must."
+)
+THE_MAP_IS_OVERWRITTEN = (
+    "The output is right, and the map that you were given is overwritten: `x += …` writes "
+    "where x lies, and autograd refuses it where x itself is learned. `x + …` makes a new "
+    "map."
+)
+EXP_OVERFLOWS = (
+    "exp() of a score above 88 is infinite in float32. Subtract each row's largest score "
+    "first, which changes no weight, or use .softmax(-1)."
+)
+TOKENS_MIX_PIXELS = (
+    "The shapes fit, the content does not. A view or a reshape to [B, H·W, d] keeps the "
+    "numbers in their order, channel after channel, so your tokens mix pixels. Flatten H and "
+    "W to [B, d, H·W], then transpose; on the way back transpose first."
+)
+SOFTMAX_OVER_ALL_PAIRS = (
+    "Your weights add up to 1 over all pairs of pixels. Each pixel that asks has a softmax of "
+    "its own, over the pixels that it asks."
+)
 
 
 # ---------------------------------------------------------------- there and back

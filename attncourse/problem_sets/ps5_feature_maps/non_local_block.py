@@ -14,9 +14,14 @@ from attncourse.checking.item import Case, case, item, wrong
 from attncourse.checking.random_inputs import Draw
 from attncourse.feature_maps import pixels_as_tokens, tokens_as_pixels
 from attncourse.problem_sets.ps5_feature_maps.common import (
+    EXP_OVERFLOWS,
+    SOFTMAX_OVER_ALL_PAIRS,
     SOFTMAX_OVER_THE_BATCH,
     SQUEEZE_DROPS_CHANNELS,
     SQUEEZED,
+    THE_MAP_IS_OVERWRITTEN,
+    TOKENS_MIX_PIXELS,
+    VIEW_NEEDS_NEIGHBOURS,
     Through,
     as_pixels,
     as_tokens,
@@ -74,15 +79,12 @@ class NonLocalBlock:
         wrong(
             "large scores overflow",
             lambda x, *W: _block(x, *W, weigh=by_hand),
-            "exp() of a score above 88 is infinite in float32. Subtract each row's largest score "
-            "first, which changes no weight, or use .softmax(-1).",
+            EXP_OVERFLOWS,
         ),
         wrong(
             "the input is overwritten",
             lambda x, *W: x.add_(_block(x, *W, residual=False)),
-            "The output is right, and the map that you were given is overwritten: `x += …` writes "
-            "where x lies, and autograd refuses it where x itself is learned. `x + …` makes a new "
-            "map.",
+            THE_MAP_IS_OVERWRITTEN,
         ),
         wrong(
             "no gradient",
@@ -115,8 +117,7 @@ class NonLocalBlock:
         wrong(
             "view where the memory is not contiguous",
             lambda x, *W: _block(as_pixels(viewed_tokens(x), x), *W),
-            "`.view` needs the pixels to lie one after another in memory, and in a map that was "
-            "transposed or cropped they do not. `.flatten(2)` or `.reshape` copies when it must.",
+            VIEW_NEEDS_NEIGHBOURS,
         ),
         wrong(
             "the map is not added",
@@ -189,8 +190,7 @@ class NonLocalBlock:
             lambda x, *W: _block(
                 x, *W, weigh=lambda scores: scores.flatten(1).softmax(-1).view_as(scores)
             ),
-            "Your weights add up to 1 over all pairs of pixels. Each pixel that asks has a softmax "
-            "of its own, over the pixels that it asks.",
+            SOFTMAX_OVER_ALL_PAIRS,
         ),
         wrong(
             "no softmax",
@@ -202,9 +202,7 @@ class NonLocalBlock:
         wrong(
             "reshaped without moving the channels",
             lambda x, *W: _block(x, *W, there=reshaped_tokens, back=reshaped_pixels),
-            "The shapes fit, the content does not. A view or a reshape to [B, H·W, d] keeps the "
-            "numbers in their order, channel after channel, so your tokens mix pixels. Flatten H "
-            "and W to [B, d, H·W], then transpose; on the way back transpose first.",
+            TOKENS_MIX_PIXELS,
             variants=[
                 lambda x, *W: _block(x, *W, there=reshaped_tokens),
                 lambda x, *W: x + _block(as_pixels(reshaped_tokens(x), x), *W, residual=False),

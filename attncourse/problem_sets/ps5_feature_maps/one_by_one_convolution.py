@@ -12,6 +12,7 @@ from attncourse.checking.item import Case, case, item, wrong
 from attncourse.checking.random_inputs import Draw
 from attncourse.problem_sets.ps5_feature_maps.common import (
     SQUEEZE_DROPS_CHANNELS,
+    VIEW_NEEDS_NEIGHBOURS,
     There,
     as_pixels,
     as_tokens,
@@ -90,8 +91,7 @@ class OneByOneConvolution:
         wrong(
             "view where the memory is not contiguous",
             lambda x, kernel, bias=None: _apply(x, kernel, bias, there=viewed_tokens),
-            "`.view` needs the pixels to lie one after another in memory, and in a map that was "
-            "transposed or cropped they do not. `.flatten(2)` or `.reshape` copies when it must.",
+            VIEW_NEEDS_NEIGHBOURS,
         ),
         wrong(
             "squeeze takes an axis of channels too",

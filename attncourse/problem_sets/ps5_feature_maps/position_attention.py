@@ -13,9 +13,14 @@ from attncourse.checking.item import Case, case, item, wrong
 from attncourse.checking.random_inputs import Draw
 from attncourse.feature_maps import pixels_as_tokens, tokens_as_pixels
 from attncourse.problem_sets.ps5_feature_maps.common import (
+    EXP_OVERFLOWS,
+    SOFTMAX_OVER_ALL_PAIRS,
     SOFTMAX_OVER_THE_BATCH,
     SQUEEZE_DROPS_CHANNELS,
     SQUEEZED,
+    THE_MAP_IS_OVERWRITTEN,
+    TOKENS_MIX_PIXELS,
+    VIEW_NEEDS_NEIGHBOURS,
     Back,
     There,
     Through,
@@ -78,8 +83,7 @@ class PositionAttention:
         wrong(
             "large scores overflow",
             lambda *given: _block(*given, weigh=by_hand),
-            "exp() of a score above 88 is infinite in float32. Subtract each row's largest score "
-            "first, which changes no weight, or use .softmax(-1).",
+            EXP_OVERFLOWS,
         ),
         wrong(
             "the input is overwritten",
@@ -87,9 +91,7 @@ class PositionAttention:
                 x.add_((found := _block(x, *learned, out=_not_added))[0]),
                 found[1],
             ),
-            "The output is right, and the map that you were given is overwritten: `x += …` writes "
-            "where x lies, and autograd refuses it where x itself is learned. `x + …` makes a new "
-            "map.",
+            THE_MAP_IS_OVERWRITTEN,
         ),
         wrong(
             "α is made a number",
@@ -136,8 +138,7 @@ class PositionAttention:
         wrong(
             "view where the memory is not contiguous",
             lambda x, *learned: _block(as_pixels(viewed_tokens(x), x), *learned),
-            "`.view` needs the pixels to lie one after another in memory, and in a map that was "
-            "transposed or cropped they do not. `.flatten(2)` or `.reshape` copies when it must.",
+            VIEW_NEEDS_NEIGHBOURS,
         ),
         wrong(
             "a map of who looks at the pixel",
@@ -258,8 +259,7 @@ class PositionAttention:
             lambda *given: _block(
                 *given, weigh=lambda scores: scores.flatten(1).softmax(-1).view_as(scores)
             ),
-            "Your weights add up to 1 over all pairs of pixels. Each pixel that asks has a softmax "
-            "of its own, over the pixels that it asks.",
+            SOFTMAX_OVER_ALL_PAIRS,
         ),
         wrong(
             "weights by column",
@@ -292,9 +292,7 @@ class PositionAttention:
         wrong(
             "reshaped without moving the channels",
             lambda *given: _block(*given, there=reshaped_tokens, back=reshaped_pixels),
-            "The shapes fit, the content does not. A view or a reshape to [B, H·W, d] keeps the "
-            "numbers in their order, channel after channel, so your tokens mix pixels. Flatten H "
-            "and W to [B, d, H·W], then transpose; on the way back transpose first.",
+            TOKENS_MIX_PIXELS,
             variants=[
                 lambda *given: _block(*given, there=reshaped_tokens),
                 lambda *given: _block(*given, there=reshaped_tokens, there_value=as_tokens),

@@ -14,9 +14,13 @@ from attncourse.checking.item import Case, case, item, wrong
 from attncourse.checking.random_inputs import Draw
 from attncourse.feature_maps import pixels_as_tokens, tokens_as_pixels
 from attncourse.problem_sets.ps5_feature_maps.common import (
+    EXP_OVERFLOWS,
     SOFTMAX_OVER_THE_BATCH,
     SQUEEZE_DROPS_CHANNELS,
     SQUEEZED,
+    THE_MAP_IS_OVERWRITTEN,
+    TOKENS_MIX_PIXELS,
+    VIEW_NEEDS_NEIGHBOURS,
     Through,
     as_pixels,
     attended,
@@ -87,8 +91,7 @@ class SAGANAttention:
         wrong(
             "large scores overflow",
             lambda *given, pool=False: _block(*given, pool=pool, weigh=by_hand),
-            "exp() of a score above 88 is infinite in float32. Subtract each row's largest score "
-            "first, which changes no weight, or use .softmax(-1).",
+            EXP_OVERFLOWS,
         ),
         wrong(
             "γ is made a number",
@@ -106,9 +109,7 @@ class SAGANAttention:
         wrong(
             "the input is overwritten",
             lambda x, *learned, pool=False: x.add_(_block(x, *learned, pool=pool, out=_not_added)),
-            "The output is right, and the map that you were given is overwritten: `x += …` writes "
-            "where x lies, and autograd refuses it where x itself is learned. `x + …` makes a new "
-            "map.",
+            THE_MAP_IS_OVERWRITTEN,
         ),
         wrong(
             "no gradient",
@@ -134,8 +135,7 @@ class SAGANAttention:
             lambda x, *learned, pool=False: _block(
                 *(as_pixels(viewed_tokens(x), x), *learned), pool=pool
             ),
-            "`.view` needs the pixels to lie one after another in memory, and in a map that was "
-            "transposed or cropped they do not. `.flatten(2)` or `.reshape` copies when it must.",
+            VIEW_NEEDS_NEIGHBOURS,
         ),
         wrong(
             "squeeze takes an axis of channels too",
@@ -315,9 +315,7 @@ class SAGANAttention:
             lambda *given, pool=False: _block(
                 *given, pool=pool, there=reshaped_tokens, back=reshaped_pixels
             ),
-            "The shapes fit, the content does not. A view or a reshape to [B, H·W, d] keeps the "
-            "numbers in their order, channel after channel, so your tokens mix pixels. Flatten H "
-            "and W to [B, d, H·W], then transpose; on the way back transpose first.",
+            TOKENS_MIX_PIXELS,
             variants=[lambda *given, pool=False: _block(*given, pool=pool, there=reshaped_tokens)],
         ),
         wrong(
